@@ -1,0 +1,1 @@
+"""The nouns of the bot: plain values, no I/O, no clock."""

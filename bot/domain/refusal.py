@@ -1,0 +1,68 @@
+"""Refusals and guards are results: typed, with limit and actual value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class RefusalCode(StrEnum):
+    """Why an entry was not taken."""
+
+    SIGNAL_TOO_WEAK = "signal_too_weak"
+    HISTORY_TOO_SHORT = "history_too_short"
+    WITHIN_BAND = "within_band"
+    BELOW_MIN_TRADE = "below_min_trade"
+    BELOW_VENUE_MINIMUM = "below_venue_minimum"
+    UNSELLABLE = "unsellable"
+    COSTS_TOO_HIGH = "costs_too_high"
+    POSITION_CAP = "position_cap"
+    RISK_PER_TRADE = "risk_per_trade"
+    CASH_BUFFER = "cash_buffer"
+    MAX_POSITIONS = "max_positions"
+    VENUE_DORMANT = "venue_dormant"
+    VENUE_UNKNOWN = "venue_unknown"
+    ORDER_PENDING = "order_pending"
+    STALE_DATA = "stale_data"
+    PRICE_MOVED = "price_moved"
+    NO_MARKET = "no_market"
+    BELOW_ACTIVATION = "below_activation"
+    DAILY_LOSS = "daily_loss"
+    DRAWDOWN = "drawdown"
+    LOSS_STREAK = "loss_streak"
+    TRANSFER_PENDING = "transfer_pending"
+    PAUSED_BY_USER = "paused_by_user"
+    ENTRY_NOT_FILLED = "entry_not_filled"
+    ORDER_REJECTED = "order_rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An entry that was not taken; ``limit`` and ``actual`` are in the code's own unit."""
+
+    code: RefusalCode
+    limit: float
+    actual: float
+    unit: str
+    """One of ``usd``, ``pct``, ``count``, ``score``, ``hours``, ``days``, ``base``."""
+    symbol: str
+    account: str
+    bar_ms: int
+    """Opening time of the decision bar: a refusal is stored once per (bar, coin, code)."""
+    notional_usd: float
+    """Size of the trade that was not made, 0 where none was computed."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardReading:
+    """One limit as it stands now."""
+
+    name: str
+    used: float
+    limit: float
+    unit: str
+    active: bool
+    action: str
+    """What the guard does while active, in plain words."""
