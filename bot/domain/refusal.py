@@ -20,6 +20,7 @@ class RefusalCode(StrEnum):
     POSITION_CAP = "position_cap"
     RISK_PER_TRADE = "risk_per_trade"
     CASH_BUFFER = "cash_buffer"
+    VENUE_CASH = "venue_cash"
     MAX_POSITIONS = "max_positions"
     VENUE_DORMANT = "venue_dormant"
     VENUE_UNKNOWN = "venue_unknown"

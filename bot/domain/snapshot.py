@@ -26,7 +26,7 @@ class VenueView(TypedDict):
     maker_pct: float
     taker_pct: float
     fee_origin: str
-    balance_age_s: float
+    balance_age_s: float | None
     foreign_assets: dict[str, str]
     """Coins that the bot did not buy: asset to quantity. Never counted, never touched."""
 

@@ -1,0 +1,1 @@
+"""The books: fills and flows to positions, trades, P&L, fees and unitised equity. No I/O, no clock."""

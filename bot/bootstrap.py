@@ -1,0 +1,291 @@
+"""Composition root: the only place that knows concrete classes.
+
+Builds a session (engine, clock, ledger, lock) for a trading mode out of the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from bot.clock import PacedClock, StopSignal, VirtualClock
+from bot.domain.account import FeeSchedule
+from bot.domain.errors import ConfigError
+from bot.domain.market import TIMEFRAME_MS
+from bot.domain.modes import TradingMode
+from bot.engine.config import EngineConfig
+from bot.engine.engine import Engine
+from bot.engine.tiers import TierKeeper
+from bot.ports import Clock
+from bot.scaling.ladder import SCALING_TIERS
+from bot.scaling.state import TierState
+from bot.settings_schema import Broker, Settings
+from bot.storage.candle_files import SourceData
+from bot.storage.control import ControlQueue
+from bot.storage.ledger import SqliteLedger
+from bot.storage.lock import ModeLock
+from bot.storage.modes import STATE_FILE_NAME, ledger_path, mode_folder
+from bot.storage.simulation_store import SimulationStore
+from bot.storage.state_file import JsonStateFile
+from bot.venues.builtin_market import BuiltinMarket
+from bot.venues.candle_feed import CandleFeed
+from bot.venues.feeds import PriceFeed
+from bot.venues.matching import MatchingCore
+from bot.venues.paper import PaperVenue
+from bot.venues.rules import paper_instruments
+
+PAPER_ACCOUNTS_FILE = "paper_accounts.json"
+CYCLE_OFFSET = timedelta(seconds=60)
+"""Replayed and simulated cycles run this long after a bar opened, as the live decision does."""
+
+DEFAULT_SEED = 1
+
+STALE_AFTER_S = 900.0
+"""A price older than this, or than half a bar where bars are longer, is no price to enter at."""
+
+CONTROL_FOLDER = "control"
+
+
+@dataclass(slots=True)
+class Session:
+    """Everything of one run; ``close`` gives lock and ledger back."""
+
+    engine: Engine
+    clock: Clock
+    ledger: SqliteLedger
+    folder: Path
+    mode: TradingMode
+    after_cycle: Callable[[], None]
+    """Called after each cycle: what the mode has to remember besides the ledger."""
+    _resources: ExitStack
+
+    def close(self) -> None:
+        """Release ledger and lock."""
+        self._resources.close()
+
+
+def configured_accounts(settings: Settings) -> tuple[str, ...]:
+    """Accounts in the user's order of priority."""
+    brokers = [settings.primary_broker, settings.secondary_broker]
+    names = [broker.value.lower() for broker in brokers if broker is not Broker.NONE]
+    return tuple(dict.fromkeys(names))
+
+
+def split_equity(equity: Decimal, accounts: Sequence[str], settings: Settings) -> dict[str, Decimal]:
+    """Spread play money over paper accounts: equal parts, or all of it on the first.
+
+    All of it on the first where an equal part would be less than twice the minimum balance of its
+    account: an account that the first fee makes dormant helps nobody. Cents that do not divide go
+    to the first.
+    """
+    part = (equity / len(accounts)).quantize(Decimal("0.01"))
+    if any(part < 2 * _minimum_balance(name, settings) for name in accounts):
+        return {name: equity if name == accounts[0] else Decimal(0) for name in accounts}
+    parts = dict.fromkeys(accounts, part)
+    parts[accounts[0]] = equity - part * (len(accounts) - 1)
+    return parts
+
+
+def open_replay(
+    settings: Settings,
+    *,
+    data: SourceData,
+    accounts: Sequence[str],
+    equity: Decimal,
+    start: datetime,
+    now: datetime,
+) -> Session:
+    """Build a replay of candle files on a virtual clock; what an earlier replay left is replaced.
+
+    Raises AlreadyRunningError where another replay runs in the same folder.
+    """
+    bar_s = TIMEFRAME_MS[data.timeframe] / 1000
+    clock = VirtualClock(start + min(CYCLE_OFFSET, timedelta(seconds=bar_s / 2)))
+    folder = mode_folder(settings.state_dir, TradingMode.REPLAY)
+    with ExitStack() as stack:
+        stack.enter_context(ModeLock(folder, now=now, command="replay"))
+        for stale in [*folder.glob("ledger.sqlite3*"), folder / STATE_FILE_NAME]:
+            stale.unlink(missing_ok=True)
+        coins = tuple(data.coins)
+        feed = CandleFeed(
+            execution={f"{coin}/USD": data.coins[coin].execution for coin in coins},
+            daily={f"{coin}/USD": data.coins[coin].daily for coin in coins},
+        )
+        venues = []
+        for name, amount in split_equity(equity, accounts, settings).items():
+            venue = PaperVenue(core=_core(name, coins, settings), feed=feed, clock=clock)
+            if amount:
+                venue.deposit("USD", amount)
+            venues.append(venue)
+        config = _engine_config(
+            settings,
+            mode=TradingMode.REPLAY,
+            coins=coins,
+            accounts=accounts,
+            bar_source=data.source,
+            poll_s=bar_s,
+            snapshot_every_cycles=1_000_000,
+        )
+        return _session(config, venues, clock, folder, stack.pop_all())
+
+
+def open_simulated(settings: Settings, *, seed: int | None, pace_s: float, stop: StopSignal, now: datetime) -> Session:
+    """Build paper accounts on the built-in market, continued where the folder has them already.
+
+    Raises ConfigError where ``seed`` is not that of the stored accounts, or half of them is missing.
+    """
+    folder = mode_folder(settings.state_dir, TradingMode.SIMULATED)
+    accounts = configured_accounts(settings)
+    with ExitStack() as stack:
+        stack.enter_context(ModeLock(folder, now=now, command="run --simulated"))
+        store = SimulationStore(JsonStateFile(folder / PAPER_ACCOUNTS_FILE, durable=False))
+        is_new = not store.stored
+        if is_new == ledger_path(folder).exists():
+            missing = folder / PAPER_ACCOUNTS_FILE if is_new else ledger_path(folder)
+            raise ConfigError(
+                f"{folder}: {missing.name} is missing while its counterpart is there; "
+                f"delete the folder to begin a new simulation"
+            )
+        if is_new:
+            hour = now.replace(minute=0, second=0, microsecond=0)
+            store.begin(seed=DEFAULT_SEED if seed is None else seed, started_at=hour, now=hour + CYCLE_OFFSET)
+        elif seed is not None and seed != store.seed:
+            raise ConfigError(
+                f"--seed {seed}: the simulation in {folder} runs on seed {store.seed}; "
+                f"leave --seed out to continue it, or delete the folder to begin a new one"
+            )
+        clock = PacedClock(store.now, pace_s=pace_s, stop=stop)
+        store.run_by(clock)
+        feed: PriceFeed = BuiltinMarket(seed=store.seed, start=store.started_at)
+        amounts = split_equity(settings.paper_equity, accounts, settings)
+        venues = [
+            _simulated_venue(name, amounts[name], settings, feed=feed, clock=clock, store=store) for name in accounts
+        ]
+        config = _engine_config(
+            settings,
+            mode=TradingMode.SIMULATED,
+            coins=settings.trade_only,
+            accounts=accounts,
+            bar_source=f"builtin-{store.seed}",
+            poll_s=3600.0,
+            snapshot_every_cycles=1,
+        )
+        return _session(config, venues, clock, folder, stack.pop_all(), after_cycle=store.save)
+
+
+def _session(
+    config: EngineConfig,
+    venues: Sequence[PaperVenue],
+    clock: Clock,
+    folder: Path,
+    resources: ExitStack,
+    *,
+    after_cycle: Callable[[], None] = lambda: None,
+) -> Session:
+    """Open ledger and tier state in the folder and put the engine together; owns ``resources``."""
+    with resources:
+        ledger = resources.enter_context(SqliteLedger(ledger_path(folder), durable=False))
+        state_file = JsonStateFile(folder / STATE_FILE_NAME, durable=False, check=TierState.from_json)
+        engine = Engine(
+            config=config,
+            venues=venues,
+            ledger=ledger,
+            tiers=TierKeeper(state_file, SCALING_TIERS),
+            control=ControlQueue(folder / CONTROL_FOLDER),
+        )
+        return Session(
+            engine=engine,
+            clock=clock,
+            ledger=ledger,
+            folder=folder,
+            mode=config.trading_mode,
+            after_cycle=after_cycle,
+            _resources=resources.pop_all(),
+        )
+
+
+def _engine_config(
+    settings: Settings,
+    *,
+    mode: TradingMode,
+    coins: Sequence[str],
+    accounts: Sequence[str],
+    bar_source: str,
+    poll_s: float,
+    snapshot_every_cycles: int,
+) -> EngineConfig:
+    return EngineConfig(
+        trading_mode=mode,
+        coins=tuple(coins),
+        symbols=tuple(f"{coin}/USD" for coin in coins),
+        primary_account=accounts[0],
+        bar_source=bar_source,
+        poll_s=poll_s,
+        position_cap_frac=settings.max_position_pct / 100,
+        cash_buffer_frac=settings.force_cash_buffer / 100,
+        daily_loss_frac=settings.daily_max_loss / 100,
+        drawdown_frac=settings.max_drawdown / 100,
+        max_losses=settings.max_consecutive_losses,
+        min_score=settings.min_signal_score,
+        min_trade_usd=float(settings.min_trade_size),
+        min_equity_usd=float(settings.min_balance_to_trade),
+        venue_minimum_usd={name: float(_minimum_balance(name, settings)) for name in accounts},
+        max_positions_ceiling=settings.max_positions,
+        risk_ceiling_pct=settings.risk_per_trade,
+        halt_flattens=settings.halt_flattens,
+        stale_after_s=max(STALE_AFTER_S, poll_s / 2),
+        snapshot_every_cycles=snapshot_every_cycles,
+    )
+
+
+def _core(account: str, coins: Sequence[str], settings: Settings) -> MatchingCore:
+    return MatchingCore(
+        account=account,
+        instruments=paper_instruments(account, coins),
+        fees=_fees(account, settings),
+        half_spread_frac=settings.paper_half_spread_bps / 10_000,
+    )
+
+
+def _simulated_venue(
+    account: str, amount: Decimal, settings: Settings, *, feed: PriceFeed, clock: Clock, store: SimulationStore
+) -> PaperVenue:
+    def put(state: dict[str, object]) -> None:
+        store.put(account, state)
+
+    stored = store.account(account)
+    if stored is not None:
+        return PaperVenue.from_state(
+            stored,
+            account=account,
+            instruments=paper_instruments(account, settings.trade_only),
+            fees=_fees(account, settings),
+            half_spread_frac=settings.paper_half_spread_bps / 10_000,
+            feed=feed,
+            clock=clock,
+            store=put,
+        )
+    venue = PaperVenue(core=_core(account, settings.trade_only, settings), feed=feed, clock=clock, store=put)
+    if amount:
+        venue.deposit("USD", amount)
+    return venue
+
+
+def _fees(account: str, settings: Settings) -> FeeSchedule:
+    """Fees of a paper account: nobody can be asked, so they are those of the settings."""
+    maker, taker = f"{account}_maker_fee_pct", f"{account}_taker_fee_pct"
+    return FeeSchedule(
+        maker_frac=getattr(settings, maker) / 100,
+        taker_frac=getattr(settings, taker) / 100,
+        origin=f"paper: {settings.origins.get(taker.upper(), 'default')}",
+    )
+
+
+def _minimum_balance(account: str, settings: Settings) -> Decimal:
+    minimum = getattr(settings, f"min_balance_{account}")
+    assert isinstance(minimum, Decimal)
+    return minimum

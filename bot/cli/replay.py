@@ -1,0 +1,200 @@
+"""`run --replay`: the same engine over candle files, on a virtual clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+
+from bot.bootstrap import Session, configured_accounts, open_replay
+from bot.books.results import longest_idle_days, results_of
+from bot.clock import StopSignal
+from bot.domain.errors import ConfigError
+from bot.engine.engine import CycleResult
+from bot.engine.runner import RunTally, run_engine
+from bot.settings_schema import Settings
+from bot.storage.candle_files import SourceData, open_source
+from bot.storage.ledger_reader import LedgerReader
+from bot.storage.modes import ledger_path
+from bot.venues.rules import PAPER_ACCOUNTS
+
+MIN_EQUITY = Decimal(1)
+MAX_EQUITY = Decimal(1_000_000)
+
+
+def run_replay(
+    settings: Settings,
+    *,
+    folder: Path,
+    source: str,
+    from_text: str | None,
+    to_text: str | None,
+    equity_text: str | None,
+    venues_text: str | None,
+    timeframe: str | None,
+    as_json: bool,
+    cycles: int | None,
+    stop: StopSignal,
+    now: datetime,
+) -> None:
+    """Replay and print what came of it: a report, or with ``as_json`` one object."""
+    equity = parse_equity(equity_text) if equity_text is not None else settings.paper_equity
+    accounts = parse_venues(venues_text) if venues_text is not None else configured_accounts(settings)
+    start = parse_moment(from_text, "--from", end_of_day=False) if from_text is not None else None
+    end = parse_moment(to_text, "--to", end_of_day=True) if to_text is not None else None
+    if start is not None and end is not None and start >= end:
+        raise ConfigError(f"--from {from_text} must be before --to {to_text}")
+    data = open_source(
+        folder,
+        source,
+        settings.trade_only,
+        timeframe=timeframe,
+        from_ms=_ms(start),
+        to_ms=_ms(end),
+    )
+    for note in data.notes():
+        click.echo(note, err=True)
+    began = perf_counter()
+    first = datetime.fromtimestamp(data.from_ms / 1000, tz=UTC)
+    last = datetime.fromtimestamp(data.to_ms / 1000, tz=UTC)
+    session = open_replay(settings, data=data, accounts=accounts, equity=equity, start=first, now=now)
+    tally = RunTally()
+    try:
+        with _progress(first, last) as moved_to:
+
+            def on_cycle(result: CycleResult) -> None:
+                tally.add(result)
+                moved_to(result.at)
+
+            run_engine(
+                session.engine,
+                session.clock,
+                stopped=lambda: stop.requested,
+                on_cycle=on_cycle,
+                cycles=cycles,
+                until=last,
+            )
+        summary = summarise(session, data, tally, first, perf_counter() - began)
+    finally:
+        session.close()
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+    else:
+        for line in report_lines(summary, data, interrupted=stop.requested):
+            click.echo(line)
+
+
+def summarise(session: Session, data: SourceData, tally: RunTally, start: datetime, seconds: float) -> dict[str, Any]:
+    """The result object of a replay; amounts in USD, percentages 0 to 100."""
+    engine = session.engine
+    results = results_of(engine.book)
+    end = session.clock.now()
+    end_ms = int(end.timestamp() * 1000)
+    with LedgerReader(ledger_path(session.folder)) as reader:
+        refusals = reader.refusal_counts()
+        guards = reader.guard_activations()
+    return {
+        "mode": session.mode.value,
+        "start_equity": round(tally.start_equity or 0.0, 2),
+        "end_equity": round(tally.end_equity, 2),
+        "max_drawdown_pct": round(tally.max_drawdown_frac * 100, 3),
+        "orders": tally.orders,
+        "trades": results.trades,
+        "wins": results.wins,
+        "fees_usd": round(float(results.fees_usd), 2),
+        "tier_history": engine.tier_history(),
+        "refusals": refusals,
+        "guards": guards,
+        "exposure_pct": round(tally.exposure_frac * 100, 2),
+        "longest_idle_days": round(longest_idle_days(tally.fill_times, start=start, end=end), 2),
+        "candles": sum(coin.execution.count_within(data.from_ms, end_ms) for coin in data.coins.values()),
+        "seconds": round(seconds, 3),
+    }
+
+
+def report_lines(summary: dict[str, Any], data: SourceData, *, interrupted: bool) -> Iterator[str]:
+    """The result in words."""
+    start, end = summary["start_equity"], summary["end_equity"]
+    yield ""
+    yield f"REPLAY of {data.source} candles ({data.timeframe}): recorded prices, simulated orders, nothing real."
+    if interrupted:
+        yield "Interrupted: the figures are those up to the last cycle."
+    change = f"{(end / start - 1) * 100:+.1f} %" if start else ""
+    yield f"Equity          ${start:.2f} -> ${end:.2f}  {change}"
+    yield f"Worst drawdown  {summary['max_drawdown_pct']:.1f} %"
+    yield f"Orders          {summary['orders']} sent, {summary['trades']} trades closed, {summary['wins']} won"
+    yield f"Fees            ${summary['fees_usd']:.2f}"
+    yield f"In coins        {summary['exposure_pct']:.1f} % of equity on average"
+    yield f"Longest idle    {summary['longest_idle_days']:.0f} days without a fill"
+    for change in summary["tier_history"]:
+        arrow = f"{change['from_tier'] or 'UNRANKED'} -> {change['to_tier']}"
+        yield f"Tier            {change['timestamp'][:10]}  {arrow} at ${change['equity']:.2f}"
+    for name, count in sorted(summary["refusals"].items(), key=lambda item: -item[1]):
+        yield f"Refused         {count:5d} x {name}"
+    for name, count in sorted(summary["guards"].items()):
+        yield f"Guard           {count:5d} x {name}"
+    yield f"Replayed        {summary['candles']} candles in {summary['seconds']:.1f} s"
+    yield "Past prices say nothing certain about future ones. `bot.py status --mode replay` shows the end state."
+
+
+def parse_moment(text: str, option: str, *, end_of_day: bool) -> datetime:
+    """Read an ISO 8601 date or time as UTC; a date given as an end means the whole day.
+
+    Raises ConfigError naming the option.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as e:
+        raise ConfigError(f"{option} {text!r}: must be a date such as 2022-01-01, or an ISO 8601 time") from e
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    is_date = len(text) <= len("2022-01-01")
+    return moment + timedelta(days=1) if end_of_day and is_date else moment
+
+
+def parse_equity(text: str) -> Decimal:
+    """Read dollars. Raises ConfigError naming the option and what is allowed."""
+    try:
+        equity = Decimal(text.lstrip("$").replace(",", ""))
+    except InvalidOperation:
+        equity = Decimal("NaN")
+    if equity.is_nan() or not MIN_EQUITY <= equity <= MAX_EQUITY:
+        raise ConfigError(f"--equity {text!r}: must be dollars from {MIN_EQUITY} to {MAX_EQUITY}")
+    return equity.quantize(Decimal("0.01"))
+
+
+def parse_venues(text: str) -> tuple[str, ...]:
+    """Read account names. Raises ConfigError naming those that do not exist."""
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+    unknown = [name for name in names if name not in PAPER_ACCOUNTS]
+    if unknown or not names:
+        raise ConfigError(f"--venues {text!r}: must name one or more of {', '.join(PAPER_ACCOUNTS)}, comma between")
+    return names
+
+
+@contextmanager
+def _progress(start: datetime, end: datetime) -> Iterator[Callable[[datetime], None]]:
+    """A progress bar on stderr; nothing is shown where stderr is no terminal."""
+    days = max(1, (end - start).days)
+    stream = click.get_text_stream("stderr")
+    with click.progressbar(length=days, label="Replaying", file=stream, hidden=not stream.isatty()) as bar:
+        done = 0
+
+        def moved_to(moment: datetime) -> None:
+            nonlocal done
+            day = (moment - start).days
+            if day > done:
+                bar.update(day - done)
+                done = day
+
+        yield moved_to
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)

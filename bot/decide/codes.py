@@ -1,0 +1,40 @@
+"""Int codes of the core; ``REFUSAL_NAMES[code]`` is the name that the outside uses for a refusal."""
+
+OK = 0
+SIGNAL_TOO_WEAK = 1
+HISTORY_TOO_SHORT = 2
+WITHIN_BAND = 3
+BELOW_MIN_TRADE = 4
+BELOW_VENUE_MINIMUM = 5
+UNSELLABLE = 6
+COSTS_TOO_HIGH = 7
+POSITION_CAP = 8
+RISK_PER_TRADE = 9
+CASH_BUFFER = 10
+VENUE_CASH = 11
+PRICE_MOVED = 12
+
+REFUSAL_NAMES = (
+    "",
+    "signal_too_weak",
+    "history_too_short",
+    "within_band",
+    "below_min_trade",
+    "below_venue_minimum",
+    "unsellable",
+    "costs_too_high",
+    "position_cap",
+    "risk_per_trade",
+    "cash_buffer",
+    "venue_cash",
+    "price_moved",
+)
+
+HOLD = 0
+ENTER = 1
+ADD = 2
+REDUCE = 3
+EXIT = 4
+REFUSE = 5
+
+ACTION_NAMES = ("hold", "enter", "add", "reduce", "exit", "refuse")

@@ -1,0 +1,91 @@
+"""The trend ensemble: the share of nine Donchian breakout systems that are long.
+
+Each lookback n is long after a close above the prior n-day high until a close below the prior
+n/2-day low (at least 5 days). The set of lookbacks is that of Zarattini, Pagani and Barbon (2025,
+SSRN 5209907). The state depends on the path, so it is folded over all history that is there.
+"""
+
+import math
+from collections.abc import MutableSequence, Sequence
+
+from bot.decide.indicators import highest, lowest
+
+LOOKBACKS = (5, 10, 20, 30, 60, 90, 150, 250, 360)
+"""Days; a lookback that the history cannot fill is left out of the score."""
+
+MIN_LOOKBACKS = 6
+MIN_EXIT_LOOKBACK = 5
+
+NOT_READY = -1
+FLAT = 0
+LONG = 1
+
+
+def exit_lookback(lookback: int) -> int:
+    """Days of the low that ends a long state: half the entry lookback, at least five."""
+    return max(MIN_EXIT_LOOKBACK, lookback // 2)
+
+
+def donchian_step(
+    flag: int, highs: Sequence[float], lows: Sequence[float], closes: Sequence[float], i: int, lookback: int
+) -> int:
+    """State of one lookback after the bar at index ``i``: NOT_READY, FLAT or LONG.
+
+    The channels end before bar ``i``, so that a close can lie outside them.
+    """
+    if i < lookback:
+        return NOT_READY
+    close = closes[i]
+    if flag == LONG:
+        if close < lowest(lows, i - exit_lookback(lookback), i):
+            return FLAT
+        return LONG
+    if close > highest(highs, i - lookback, i):
+        return LONG
+    return FLAT
+
+
+def advance_flags(
+    flags: MutableSequence[int], highs: Sequence[float], lows: Sequence[float], closes: Sequence[float], i: int
+) -> None:
+    """Fold bar ``i`` into the nine states, in place. ``flags`` is as long as LOOKBACKS."""
+    for k in range(len(LOOKBACKS)):
+        flags[k] = donchian_step(flags[k], highs, lows, closes, i, LOOKBACKS[k])
+
+
+def trend_score(flags: Sequence[int]) -> float:
+    """Share of the ready lookbacks that are long, 0 to 1; NaN with fewer than six ready."""
+    ready = 0
+    long = 0
+    for flag in flags:
+        if flag != NOT_READY:
+            ready += 1
+        if flag == LONG:
+            long += 1
+    if ready < MIN_LOOKBACKS:
+        return math.nan
+    return long / ready
+
+
+def close_that_reaches(flags: Sequence[int], highs: Sequence[float], n_bars: int, min_score: float) -> float:
+    """Return the level that the NEXT close must exceed to lift the trend score to ``min_score``.
+
+    ``highs`` holds ``n_bars`` bars. NaN where the score is there already or the history is too
+    short. A rising close ends no long state, so the needed number of lowest channel tops decides.
+    A lookback that becomes ready with the next bar is not foreseen.
+    """
+    ready = 0
+    long = 0
+    tops = [0.0 for _ in range(0)]  # an empty list whose type a compiler can infer
+    for k in range(len(LOOKBACKS)):
+        if flags[k] != NOT_READY:
+            ready += 1
+        if flags[k] == LONG:
+            long += 1
+        if flags[k] == FLAT:
+            tops.append(highest(highs, n_bars - LOOKBACKS[k], n_bars))
+    needed = math.ceil(min_score * ready - 1e-9) - long  # 0.75 * 8 must ask for 6, not for 7
+    if ready < MIN_LOOKBACKS or needed <= 0:
+        return math.nan
+    tops.sort()
+    return tops[needed - 1]

@@ -1,0 +1,42 @@
+"""What the engine needs to know from the settings, in its own units (fractions, seconds)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.domain.modes import TradingMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """Limits and habits of one engine; ``*_frac`` are fractions of equity."""
+
+    trading_mode: TradingMode
+    coins: tuple[str, ...]
+    symbols: tuple[str, ...]
+    """One symbol per coin, in the order of preference among equal scores."""
+    primary_account: str
+    """Whose daily candles decide; the account that the others are compared with."""
+    bar_source: str
+    poll_s: float
+    position_cap_frac: float
+    cash_buffer_frac: float
+    daily_loss_frac: float
+    drawdown_frac: float
+    max_losses: int
+    min_score: float
+    min_trade_usd: float
+    min_equity_usd: float
+    venue_minimum_usd: Mapping[str, float]
+    max_positions_ceiling: int | None
+    risk_ceiling_pct: float | None
+    halt_flattens: bool
+    stale_after_s: float
+    """A price older than this is no price to enter at."""
+    entry_patience_s: float = 1200.0
+    """Post-only entries rest this long, then they are given up (20 minutes, quant correction 10)."""
+    decision_delay_s: float = 60.0
+    """A bar is decided at least this long after its close: venues correct the last trades late."""
+    stall_days: float = 14.0
+    snapshot_every_cycles: int = 1

@@ -1,0 +1,223 @@
+"""The order desk: journal first, then send, then learn what became of it.
+
+Nothing reaches a venue before its intent is durable. What a venue does not confirm is UNKNOWN and
+stays so until the venue has been asked and has answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from bot.books.book import Book
+from bot.domain.account import Fill
+from bot.domain.errors import VenueError
+from bot.domain.instrument import Instrument
+from bot.domain.orders import Order, OrderReport, OrderState, OrderType, Purpose, Side, client_order_id
+from bot.engine.account import Account
+from bot.engine.state import StateKeeper
+from bot.ports import Accepted, Ledger, Outcome, Rejected, Unknown
+
+
+class OrderDesk:
+    """All orders of all accounts; the only place that sends or cancels one."""
+
+    def __init__(self, *, ledger: Ledger, accounts: Mapping[str, Account], book: Book, keeper: StateKeeper) -> None:
+        self._ledger = ledger
+        self._accounts = accounts
+        self._book = book
+        self._keeper = keeper
+        self._live = {order.client_order_id: order for order in ledger.live_orders()}
+        self.placed = 0
+        self.new_fills: list[Fill] = []
+        """Fills since the engine last looked; it empties the list."""
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def live(self, account: str = "", symbol: str = "", purpose: Purpose | None = None) -> list[Order]:
+        """Orders that may still be executed, oldest first."""
+        if not self._live:
+            return []
+        return [
+            order
+            for order in self._live.values()
+            if (not account or order.account == account)
+            and (not symbol or order.symbol == symbol)
+            and (purpose is None or order.purpose is purpose)
+        ]
+
+    def unresolved(self, symbol: str) -> list[Order]:
+        """Orders of a symbol whose outcome nobody knows: no entry while there is one."""
+        doubtful = (OrderState.UNKNOWN, OrderState.IN_FLIGHT, OrderState.INTENT, OrderState.CANCEL_IN_FLIGHT)
+        return [order for order in self.live(symbol=symbol) if order.state in doubtful]
+
+    # -- doing -----------------------------------------------------------------------------------
+
+    def place(
+        self,
+        account: Account,
+        instrument: Instrument,
+        *,
+        purpose: Purpose,
+        side: Side,
+        order_type: OrderType,
+        quantity: Decimal,
+        price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        post_only: bool = False,
+        reason: str,
+        now: datetime,
+    ) -> tuple[Order, str]:
+        """Journal an order, send it, and learn its outcome; returns it with the venue's reason."""
+        number = self._ledger.next_intent_number(account.name, instrument.symbol)
+        intent = Order(
+            client_order_id=client_order_id(self._ledger.epoch, account.name, instrument.symbol, number),
+            account=account.name,
+            symbol=instrument.symbol,
+            intent_number=number,
+            purpose=purpose,
+            side=side,
+            type=order_type,
+            quantity=quantity,
+            price=price,
+            stop_price=stop_price,
+            post_only=post_only,
+            reason=reason,
+            created_at=now,
+            updated_at=now,
+        )
+        with self._ledger.transaction():
+            self._ledger.record_intent(intent)
+            sent = self._moved(intent, OrderState.IN_FLIGHT, now)
+        self.placed += 1
+        outcome = self._ask(account, sent, cancel=False)
+        match outcome:
+            case Accepted(venue_order_id=venue_order_id):
+                self._moved(sent, OrderState.OPEN, now, venue_order_id=venue_order_id)
+                note = ""
+            case Rejected(reason=note):
+                self._moved(sent, OrderState.REJECTED, now, note=note)
+            case Unknown(reason=note):
+                self._moved(sent, OrderState.UNKNOWN, now, note=note)
+        self.settle(account, now)
+        return self._current(sent), note
+
+    def cancel(self, account: Account, order: Order, now: datetime) -> Order:
+        """Journal the wish, ask the venue, and learn what became of the order."""
+        if order.state in (OrderState.OPEN, OrderState.PARTLY_FILLED):
+            order = self._moved(order, OrderState.CANCEL_IN_FLIGHT, now)
+        if order.state is not OrderState.CANCEL_IN_FLIGHT:
+            return order
+        outcome = self._ask(account, order, cancel=True)
+        if isinstance(outcome, Unknown):
+            self._moved(order, OrderState.UNKNOWN, now, note=outcome.reason)
+        self.settle(account, now)
+        return self._current(order)
+
+    def adopt_after_restart(self, now: datetime) -> None:
+        """Give orders that a crash left half-sent their honest state.
+
+        An INTENT never left the machine. What was IN_FLIGHT may have arrived: UNKNOWN.
+        """
+        for order in self.live():
+            if order.state is OrderState.INTENT:
+                self._moved(order, OrderState.REFUSED, now, note="the program ended before it was sent")
+            elif order.state is OrderState.IN_FLIGHT:
+                self._moved(order, OrderState.UNKNOWN, now, note="the program ended while it was being sent")
+
+    def settle(self, account: Account, now: datetime) -> None:
+        """Fetch new fills into the books and learn which orders have ended."""
+        cursor = self._keeper.state.cursors.get(account.name, "")
+        try:
+            fills, next_cursor = account.venue.fills_since(cursor)
+            if fills or next_cursor != cursor:
+                self._book_fills(account, list(fills), next_cursor, now)
+            if any(order.account == account.name for order in self._live.values()):
+                self._learn_ended(account, now)
+        except VenueError as e:
+            account.fresh = False
+            account.error = str(e)
+            return
+        account.settled_once = True
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _ask(self, account: Account, order: Order, *, cancel: bool) -> Outcome:
+        try:
+            return account.venue.cancel(order) if cancel else account.venue.submit(order)
+        except VenueError as e:
+            return Unknown(reason=str(e))
+
+    def _current(self, order: Order) -> Order:
+        live = self._live.get(order.client_order_id)
+        if live is not None:
+            return live
+        stored = self._ledger.order(order.client_order_id)
+        assert stored is not None, f"order {order.client_order_id} vanished from the ledger"
+        return stored
+
+    def _moved(
+        self,
+        order: Order,
+        state: OrderState,
+        now: datetime,
+        *,
+        venue_order_id: str | None = None,
+        filled_quantity: Decimal | None = None,
+        note: str = "",
+    ) -> Order:
+        moved = order.moved_to(state, at=now, venue_order_id=venue_order_id, filled_quantity=filled_quantity)
+        self._ledger.record_transition(moved, order.state, note)
+        if moved.is_live:
+            self._live[moved.client_order_id] = moved
+        else:
+            self._live.pop(moved.client_order_id, None)
+        return moved
+
+    def _book_fills(self, account: Account, fills: list[Fill], next_cursor: str, now: datetime) -> None:
+        booked = []
+        with self._ledger.transaction():
+            for fill in fills:
+                order = self._live.get(fill.client_order_id) or self._ledger.order(fill.client_order_id)
+                if order is None:
+                    continue  # somebody else's order: shown as a foreign balance, never booked
+                if not self._ledger.record_fill(fill):
+                    continue  # told twice
+                booked.append((fill, order.purpose))
+                if order.is_live:
+                    self._count_fill(order, fill, now)
+            self._keeper.state.cursors[account.name] = next_cursor
+            self._keeper.save()
+        for fill, purpose in booked:
+            self._book.apply_fill(fill, purpose)
+            self.new_fills.append(fill)
+
+    def _count_fill(self, order: Order, fill: Fill, now: datetime) -> None:
+        filled = order.filled_quantity + fill.quantity
+        state = OrderState.FILLED if filled == order.quantity else OrderState.PARTLY_FILLED
+        if order.state is OrderState.IN_FLIGHT:  # the fill arrived before the acceptance was understood
+            order = self._moved(order, OrderState.OPEN, now)
+        self._moved(order, state, now, filled_quantity=filled)
+
+    def _learn_ended(self, account: Account, now: datetime) -> None:
+        resting = {report.client_order_id: report for report in account.venue.open_orders()}
+        for order in self.live(account.name):
+            report = resting.get(order.client_order_id)
+            if report is None:
+                self._learn_from(order, account.venue.find_order(order.client_order_id, order.symbol), now)
+            elif order.state is OrderState.UNKNOWN:
+                self._moved(order, OrderState.OPEN, now, venue_order_id=report.venue_order_id, note="found resting")
+
+    def _learn_from(self, order: Order, report: OrderReport | None, now: datetime) -> None:
+        if report is None:
+            if order.state is OrderState.UNKNOWN:
+                self._moved(order, OrderState.REJECTED, now, note="the venue was asked and never had it")
+            return
+        if report.filled_quantity != order.filled_quantity:
+            return  # its fills have not arrived yet; they decide
+        if report.state in (OrderState.CANCELED, OrderState.REJECTED):
+            state = OrderState.CANCELED if order.state is not OrderState.UNKNOWN else report.state
+            self._moved(order, state, now, venue_order_id=report.venue_order_id)
+        elif order.state in (OrderState.UNKNOWN, OrderState.CANCEL_IN_FLIGHT):
+            self._moved(order, OrderState.OPEN, now, venue_order_id=report.venue_order_id)

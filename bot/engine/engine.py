@@ -1,0 +1,436 @@
+"""The cycle: observe, settle, guard, protect, scale, decide, execute, record.
+
+Starting and recovering are one path: the engine starts HALTED, rebuilds its books from the ledger,
+asks every venue, reconciles, and only then trades. Protection comes before anything that opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bot.books import performance
+from bot.books.book import Book
+from bot.books.results import loss_streak
+from bot.domain.account import Fill, Flow
+from bot.domain.modes import EngineMode
+from bot.domain.orders import OrderState, OrderType, Purpose, Side
+from bot.domain.refusal import RefusalCode
+from bot.domain.snapshot import SNAPSHOT_KEY, Snapshot
+from bot.domain.tier import ScalingTier
+from bot.engine.account import Account, key_text
+from bot.engine.config import EngineConfig
+from bot.engine.decision import Decider, Entry, Standing
+from bot.engine.desk import OrderDesk
+from bot.engine.flows import FlowDetector
+from bot.engine.guards import Guards
+from bot.engine.protect import Protector
+from bot.engine.report import Totals, build_snapshot
+from bot.engine.state import ExitPlan, StateKeeper, parse_time
+from bot.engine.tiers import TierKeeper
+from bot.ports import ControlQueue, EquityPoint, GuardEvent, Ledger, Venue
+
+PERFORMANCE_KEY = "performance"
+RISKS_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleResult:
+    """What one cycle did, for its log line and for the caller's counters."""
+
+    at: datetime
+    equity: float
+    drawdown_frac: float
+    exposure_frac: float
+    mode: EngineMode
+    reason: str
+    tier: str
+    fills: tuple[Fill, ...]
+    orders_placed: int
+    decided: tuple[str, ...]
+    tier_change: str
+    """'' or ``STARTER -> GROWTH``."""
+    guards_activated: tuple[str, ...]
+    next_cycle_at: datetime
+    snapshot: Snapshot | None
+
+
+class Engine:
+    """One engine over a list of accounts. ``cycle`` is its only clockwork; it never waits."""
+
+    def __init__(
+        self,
+        *,
+        config: EngineConfig,
+        venues: Sequence[Venue],
+        ledger: Ledger,
+        tiers: TierKeeper,
+        control: ControlQueue,
+    ) -> None:
+        assert venues, "an engine needs an account"
+        self.config = config
+        self.accounts: Mapping[str, Account] = {v.account: Account(venue=v, name=v.account) for v in venues}
+        assert config.primary_account in self.accounts, f"{config.primary_account} is not among the accounts"
+        self._ledger = ledger
+        self._tiers = tiers
+        self._control = control
+        self._keeper = StateKeeper(ledger)
+        self.state = self._keeper.state
+        self.book = self._rebuilt_book()
+        stored = ledger.value(PERFORMANCE_KEY)
+        self.performance = performance.Performance() if stored is None else performance.from_json(stored)
+        self.desk = OrderDesk(ledger=ledger, accounts=self.accounts, book=self.book, keeper=self._keeper)
+        self.flows = FlowDetector(ledger=ledger, accounts=self.accounts, book=self.book, state=self.state)
+        self.guards = Guards(config, self.state)
+        self.protector = Protector(accounts=self.accounts, book=self.book, desk=self.desk, state=self.state)
+        self.decider = Decider(
+            config=config, ledger=ledger, accounts=self.accounts, book=self.book, desk=self.desk, state=self.state
+        )
+        self._cycle = 0
+        self._adopted = False
+        self._last_equity = 0.0
+
+    # -- the cycle -------------------------------------------------------------------------------
+
+    def cycle(self, now: datetime) -> CycleResult:
+        """Run the eight steps once. Raises LedgerError and InvariantError: then nothing may go on."""
+        assert now.tzinfo is not None, "now must be tz-aware"
+        self._cycle += 1
+        placed_before = self.desk.placed
+        self.desk.new_fills.clear()
+
+        self._observe(now)
+        self._settle(now)
+        activated = self._guard(now)
+        self._protect(now)
+        tier_change = self._scale(now)
+        decided, entries = self._decide(now)
+        self._execute(entries, now)
+        next_cycle_at = now + timedelta(seconds=self.config.poll_s)
+        snapshot = self._record(now, next_cycle_at, bool(decided))
+        return CycleResult(
+            at=now,
+            equity=self._last_equity,
+            drawdown_frac=performance.drawdown_pct(self.performance) / 100,
+            exposure_frac=self._exposure_frac(),
+            mode=self.guards.mode,
+            reason=self.guards.reason,
+            tier=self._tiers.current_name,
+            fills=tuple(self.desk.new_fills),
+            orders_placed=self.desk.placed - placed_before,
+            decided=tuple(decided),
+            tier_change=tier_change,
+            guards_activated=activated,
+            next_cycle_at=next_cycle_at,
+            snapshot=snapshot,
+        )
+
+    def _observe(self, now: datetime) -> None:
+        for command in self._control.take_all():
+            self.obey(str(command.get("command", "")), command, now)
+        if not self._adopted:
+            self.desk.adopt_after_restart(now)
+            self._adopted = True
+        for account in self.accounts.values():
+            account.observe(now)
+
+    def obey(self, command: str, arguments: Mapping[str, object], now: datetime) -> None:
+        """Carry out a command of the user; recorded like a guard event."""
+        state = self.state
+        drawdown = performance.drawdown_pct(self.performance)
+        name = f"command_{command}" + ("_reset_drawdown" if arguments.get("reset_drawdown") else "")
+        self._ledger.record_guard_event(
+            GuardEvent(
+                name=name, active=False, used=drawdown, limit=self.config.drawdown_frac * 100, unit="pct", at=now
+            )
+        )
+        if command == "halt":
+            state.halted_by = state.halted_by or "user"
+        elif command == "pause":
+            state.paused = True
+        elif command == "flatten":
+            state.flatten = True
+            state.halted_by = state.halted_by or "user"
+        elif command == "resume":
+            state.paused = False
+            state.flatten = False
+            if state.halted_by == "user" or arguments.get("reset_drawdown"):
+                state.halted_by = ""
+            if arguments.get("reset_drawdown"):
+                self.performance = performance.reset_high_water(self.performance)
+
+    def _settle(self, now: datetime) -> None:
+        for account in self.accounts.values():
+            if account.fresh:
+                self.desk.settle(account, now)
+        self._note_risks()
+        for flow in self.flows.detect(now, self._last_equity):
+            equity_before = self._equity()
+            self.performance = performance.with_flow(self.performance, flow.amount, equity_before)
+            with self._ledger.transaction():
+                self._ledger.record_flow(flow)
+                self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
+                self._keeper.save()
+            self.book.apply_flow(flow)
+
+    def _guard(self, now: datetime) -> tuple[str, ...]:
+        equity = self._equity()
+        frozen = self._frozen(now)
+        if not frozen:
+            self.performance = performance.marked(self.performance, equity, now)
+        self._last_equity = float(equity)
+        since = parse_time(self.state.streak_counts_from)
+        cash = sum(self.book.cash.values(), Decimal(0))
+        held = set(self.book.positions)
+        self.guards.evaluate(
+            now=now,
+            equity=float(equity),
+            drawdown=performance.drawdown_pct(self.performance) / 100,
+            daily_loss=performance.daily_loss_pct(self.performance) / 100,
+            losses_in_a_row=loss_streak(self.book.trades, since),
+            cash_frac=float(cash / equity) if equity > 0 else 1.0,
+            positions=len(held),
+            max_positions=self._max_positions(),
+            waiting_for=", ".join(a.name for a in self.accounts.values() if not a.settled_once),
+            frozen=frozen,
+        )
+        activated = []
+        for name, reading in self.guards.changed(self.state.active_guards).items():
+            event = GuardEvent(
+                name=name, active=reading.active, used=reading.used, limit=reading.limit, unit=reading.unit, at=now
+            )
+            self._ledger.record_guard_event(event)
+            if reading.active:
+                activated.append(name)
+        self.state.active_guards = sorted(r.name for r in self.guards.readings if r.active)
+        return tuple(activated)
+
+    def _protect(self, now: datetime) -> None:
+        if self.state.flatten or (self.config.halt_flattens and self.state.halted_by == "drawdown"):
+            for key in self.book.positions:
+                self.state.exits[key_text(*key)] = ExitPlan("0", "flatten")
+        stop_entries = self.guards.entry_block(now) is not None
+        patience = 0.0 if stop_entries else self.config.entry_patience_s
+        for order in self.protector.cancel_entries(now, older_than_s=patience):
+            self.state.entry_stop_frac.pop(key_text(order.account, order.symbol), None)
+            waited = (now - order.created_at).total_seconds()
+            worth = float(order.quantity * (order.price or Decimal(0)))
+            refuser = self.decider.refuser
+            refuser.record(
+                refuser.build(
+                    RefusalCode.ENTRY_NOT_FILLED,
+                    symbol=order.symbol,
+                    now=now,
+                    account=order.account,
+                    limit=self.config.entry_patience_s / 3600,
+                    actual=waited / 3600,
+                    unit="hours",
+                    notional_usd=worth,
+                )
+            )
+        self.protector.protect_all(now)
+
+    def _scale(self, now: datetime) -> str:
+        if self._frozen(now):
+            return ""
+        return self._tiers.check(self._last_equity, now)
+
+    def _decide(self, now: datetime) -> tuple[list[str], list[Entry]]:
+        if self.guards.mode is EngineMode.HALTED and not all(a.settled_once for a in self.accounts.values()):
+            return [], []
+        symbols = self.decider.due_symbols(now)
+        if not symbols:
+            return [], []
+        standing = self._standing(now)
+        entries = self.decider.decide(symbols, standing, now)
+        self._watch_stall(standing, now)
+        return symbols, entries
+
+    def _execute(self, entries: list[Entry], now: datetime) -> None:
+        self._keeper.save()  # stop distances and exit plans are durable before anything is sent
+        for text in list(self.state.exits):
+            account, _, symbol = text.partition("|")
+            self.protector.protect((account, symbol), now)
+        for entry in entries:
+            instrument = entry.account.instruments[entry.symbol]
+            ticker = entry.account.tickers[entry.symbol]
+            order, _ = self.desk.place(
+                entry.account,
+                instrument,
+                purpose=Purpose.ENTRY,
+                side=Side.BUY,
+                order_type=OrderType.LIMIT,
+                quantity=instrument.quantity_of(entry.lots),
+                price=instrument.price_down(ticker.bid),
+                post_only=True,
+                reason=entry.reason,
+                now=now,
+            )
+            if order.state is OrderState.REJECTED:
+                self.state.entry_stop_frac.pop(key_text(entry.account.name, entry.symbol), None)
+                refuser = self.decider.refuser
+                refuser.record(
+                    refuser.build(
+                        RefusalCode.ORDER_REJECTED, symbol=entry.symbol, now=now, account=entry.account.name, actual=1.0
+                    )
+                )
+            else:
+                self.state.half_size_next = False
+
+    def _record(self, now: datetime, next_cycle_at: datetime, decided: bool) -> Snapshot | None:
+        equity = self._last_equity
+        cash = float(sum(self.book.cash.values(), Decimal(0)))
+        fresh = all(account.fresh for account in self.accounts.values())
+        point = EquityPoint(
+            at=now,
+            equity=equity,
+            cash=cash,
+            performance_index=float(self.performance.index),
+            high_water_mark=float(self.performance.high_water_mark),
+            exposure_frac=self._exposure_frac(),
+            fresh=fresh,
+        )
+        snapshot = None
+        if decided or self._cycle % self.config.snapshot_every_cycles == 0:
+            snapshot = self.snapshot(now, next_cycle_at)
+        with self._ledger.transaction():
+            self._ledger.record_equity(point)
+            self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
+            if snapshot is not None:
+                self._ledger.set_value(SNAPSHOT_KEY, snapshot)
+            self._keeper.save()
+        self._tiers.save()
+        return snapshot
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def snapshot(self, now: datetime, next_cycle_at: datetime) -> Snapshot:
+        """Describe the account as it stands."""
+        equity = self._last_equity
+        cash = float(sum(self.book.cash.values(), Decimal(0)))
+        p = self.performance
+        totals = Totals(
+            equity=equity,
+            fresh=all(account.fresh for account in self.accounts.values()),
+            cash=cash,
+            exposure_frac=self._exposure_frac(),
+            index=float(p.index),
+            high_water_mark=float(p.high_water_mark),
+            drawdown=performance.drawdown_pct(p) / 100,
+            day_start_equity=equity - float(p.units * (p.index - p.day_start_index)),
+            tier=self._tiers.current_name,
+            max_positions=self._max_positions(),
+            risk_pct=self._risk_pct(),
+        )
+        return build_snapshot(
+            config=self.config,
+            state=self.state,
+            accounts=self.accounts,
+            book=self.book,
+            decider=self.decider,
+            orders=self.desk.live(),
+            readings=self.guards.readings,
+            mode=self.guards.mode,
+            reason=self.guards.reason,
+            totals=totals,
+            cycle=self._cycle,
+            now=now,
+            next_cycle_at=next_cycle_at,
+        )
+
+    def finish(self) -> None:
+        """Write what is written lazily. Positions and their stops stay as they are."""
+        self._tiers.save(force=True)
+
+    def tier_history(self) -> list[dict[str, object]]:
+        """The tier changes that the state file knows, oldest first."""
+        return [change.to_dict() for change in self._tiers.state.upgrade_history]
+
+    def _exposure_frac(self) -> float:
+        equity = self._last_equity
+        cash = float(sum(self.book.cash.values(), Decimal(0)))
+        return (equity - cash) / equity if equity > 0 else 0.0
+
+    def _rebuilt_book(self) -> Book:
+        book = Book()
+        for event in self._ledger.book_events():
+            if isinstance(event, Flow):
+                book.apply_flow(event)
+                continue
+            order = self._ledger.order(event.client_order_id)
+            book.apply_fill(event, order.purpose if order is not None else "")
+            position = book.positions.get((event.account, event.symbol))
+            if position is not None:
+                risk = self.state.initial_risks.get(_risk_name(event.account, event.symbol, position.opened_at))
+                if risk is not None:
+                    book.set_initial_risk(event.account, event.symbol, Decimal(repr(risk)))
+        return book
+
+    def _note_risks(self) -> None:
+        """Tell the books what a new position risks: quantity x distance to its first stop."""
+        for (account, symbol), position in self.book.positions.items():
+            frac = self.state.entry_stop_frac.get(key_text(account, symbol))
+            if position.initial_risk_usd is None and frac:
+                risk = float(position.cost) * frac
+                self.book.set_initial_risk(account, symbol, Decimal(repr(risk)))
+                self.state.initial_risks[_risk_name(account, symbol, position.opened_at)] = risk
+        while len(self.state.initial_risks) > RISKS_KEPT:
+            del self.state.initial_risks[next(iter(self.state.initial_risks))]
+
+    def _equity(self) -> Decimal:
+        """Quote cash by the books plus own positions at bid; a silent venue's at the lower known price."""
+        prices = {}
+        for name, symbol in self.book.positions:
+            bids = [
+                account.tickers[symbol].bid
+                for account in self.accounts.values()
+                if symbol in account.tickers and (account.name == name or not self._is_fresh(name))
+            ]
+            prices[name, symbol] = min(bids) if bids else self.book.positions[name, symbol].average_price
+        return self.book.equity(prices=prices, cash=self.book.cash)
+
+    def _is_fresh(self, name: str) -> bool:
+        return name in self.accounts and self.accounts[name].fresh
+
+    def _frozen(self, now: datetime) -> bool:
+        """Whether tier, high-water mark and latches must stand still."""
+        fresh = all(account.fresh for account in self.accounts.values())
+        return not fresh or self.flows.transfer_pending(now) or not self.book.quote
+
+    def _tier(self) -> ScalingTier | None:
+        return self._tiers.current
+
+    def _max_positions(self) -> int:
+        tier = self._tier()
+        allowed = tier.max_positions if tier is not None else 0
+        ceiling = self.config.max_positions_ceiling
+        return allowed if ceiling is None else min(allowed, ceiling)
+
+    def _risk_pct(self) -> float:
+        tier = self._tier()
+        allowed = tier.risk_per_trade if tier is not None else 0.0
+        ceiling = self.config.risk_ceiling_pct
+        return allowed if ceiling is None else min(allowed, ceiling)
+
+    def _standing(self, now: datetime) -> Standing:
+        return Standing(
+            equity=self._last_equity,
+            drawdown=performance.drawdown_pct(self.performance) / 100,
+            risk_frac=self._risk_pct() / 100,
+            max_positions=self._max_positions(),
+            block=self.guards.entry_block(now),
+        )
+
+    def _watch_stall(self, standing: Standing, now: datetime) -> None:
+        if standing.block is not None:
+            return
+        possible, reason = self.decider.largest_possible(standing)
+        if possible or not self.state.last_possible_order_at:
+            self.state.last_possible_order_at = now.isoformat()
+        self.state.stall_reason = "" if possible else reason
+
+
+def _risk_name(account: str, symbol: str, opened_at: datetime) -> str:
+    return f"{key_text(account, symbol)}|{opened_at.isoformat()}"

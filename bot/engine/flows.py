@@ -1,0 +1,78 @@
+"""Deposits and withdrawals: a balance change that no fill explains, seen in two cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bot.books.book import Book
+from bot.domain.account import Flow
+from bot.engine.account import Account
+from bot.engine.state import EngineState, parse_time
+from bot.ports import Ledger
+
+TOLERANCE = Decimal("0.01")
+"""Smaller differences are rounding of the venue, not somebody's transfer."""
+
+LARGE_OUTFLOW_FRAC = 0.05
+TRANSFER_WINDOW = timedelta(hours=24)
+MATCH_FRAC = 0.02
+"""A transfer arrives less the fee of its network."""
+
+
+class FlowDetector:
+    """Compares what the venues hold with what the books expect."""
+
+    def __init__(self, *, ledger: Ledger, accounts: Mapping[str, Account], book: Book, state: EngineState) -> None:
+        self._ledger = ledger
+        self._accounts = accounts
+        self._book = book
+        self._state = state
+        self._seen_once: dict[tuple[str, str], Decimal] = {}
+
+    def detect(self, now: datetime, equity: float) -> list[Flow]:
+        """Return the flows that are certain now, oldest account first; the caller books them.
+
+        The opening balance of an account counts at once; a later difference must stand unchanged in
+        two cycles, because balances and fills are not read at the same instant.
+        """
+        flows = []
+        for account in self._accounts.values():
+            if not account.fresh:
+                continue
+            opening = account.name not in self._state.opened_accounts
+            for asset in sorted(account.quote_assets()):
+                balance = account.balances.get(asset)
+                reported = balance.total if balance is not None else Decimal(0)
+                difference = reported - self._book.cash.get((account.name, asset), Decimal(0))
+                key = (account.name, asset)
+                if abs(difference) < TOLERANCE:
+                    self._seen_once.pop(key, None)
+                elif opening or self._seen_once.get(key) == difference:
+                    self._seen_once.pop(key, None)
+                    note = "opening balance" if opening else "deposit" if difference > 0 else "withdrawal"
+                    flows.append(Flow(account=account.name, asset=asset, amount=difference, at=now, note=note))
+                    if not opening:
+                        self._watch_transfer(float(difference), equity, now)
+                else:
+                    self._seen_once[key] = difference
+            if opening:
+                self._state.opened_accounts.append(account.name)
+        return flows
+
+    def _watch_transfer(self, amount: float, equity: float, now: datetime) -> None:
+        state = self._state
+        pending_until = parse_time(state.transfer_pending_until)
+        pending = pending_until is not None and now < pending_until
+        if amount < 0 and -amount >= LARGE_OUTFLOW_FRAC * equity:
+            state.transfer_pending_until = (now + TRANSFER_WINDOW).isoformat()
+            state.transfer_amount = -amount
+        elif amount > 0 and pending and abs(amount - state.transfer_amount) <= MATCH_FRAC * state.transfer_amount:
+            state.transfer_pending_until = ""
+            state.transfer_amount = 0.0
+
+    def transfer_pending(self, now: datetime) -> bool:
+        """Whether a large outflow is waiting for its other end."""
+        until = parse_time(self._state.transfer_pending_until)
+        return until is not None and now < until

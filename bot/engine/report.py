@@ -1,0 +1,221 @@
+"""The snapshot at the end of a cycle: plain values for every view, computed nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from bot.books.book import Book
+from bot.domain.modes import EngineMode
+from bot.domain.orders import Order, Purpose
+from bot.domain.refusal import GuardReading
+from bot.domain.snapshot import (
+    SNAPSHOT_SCHEMA_VERSION,
+    CoinView,
+    GuardView,
+    OrderView,
+    PositionView,
+    Snapshot,
+    VenueView,
+)
+from bot.engine.account import Account, key_text
+from bot.engine.config import EngineConfig
+from bot.engine.decision import Decider
+from bot.engine.state import EngineState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The account as a whole at the end of a cycle; USD, fractions of 1, index."""
+
+    equity: float
+    fresh: bool
+    cash: float
+    exposure_frac: float
+    index: float
+    high_water_mark: float
+    drawdown: float
+    day_start_equity: float
+    tier: str
+    max_positions: int
+    risk_pct: float
+
+
+def build_snapshot(
+    *,
+    config: EngineConfig,
+    state: EngineState,
+    accounts: Mapping[str, Account],
+    book: Book,
+    decider: Decider,
+    orders: list[Order],
+    readings: list[GuardReading],
+    mode: EngineMode,
+    reason: str,
+    totals: Totals,
+    cycle: int,
+    now: datetime,
+    next_cycle_at: datetime,
+) -> Snapshot:
+    """Gather everything a view shows."""
+    deposits = float(book.deposits_usd)
+    positions = [_position(key, state, accounts, book, orders) for key in sorted(book.positions)]
+    risks = [_loss_at_stop(p) / totals.equity * 100 for p in positions if totals.equity > 0]
+    return Snapshot(
+        schema_version=SNAPSHOT_SCHEMA_VERSION,
+        trading_mode=config.trading_mode.value,
+        engine_mode=mode.value,
+        engine_mode_reason=reason,
+        at=now.isoformat(),
+        cycle=cycle,
+        poll_s=config.poll_s,
+        equity_usd=totals.equity,
+        fresh=totals.fresh,
+        cash_usd=totals.cash,
+        cash_buffer_usd=config.cash_buffer_frac * totals.equity,
+        exposure_pct=totals.exposure_frac * 100,
+        deposits_usd=deposits,
+        profit_usd=totals.equity - deposits,
+        fees_usd=float(book.fees_usd),
+        high_water_mark_index=totals.high_water_mark,
+        performance_index=totals.index,
+        drawdown_pct=totals.drawdown * 100,
+        today_pnl_usd=totals.equity - totals.day_start_equity,
+        tier=totals.tier,
+        max_positions=totals.max_positions,
+        risk_per_trade_pct=totals.risk_pct,
+        effective_risk_pct=max(risks) if risks else None,
+        next_decision_at=decider.next_decision_at(now).isoformat(),
+        next_cycle_at=next_cycle_at.isoformat(),
+        data_age_s=_oldest_price_age(accounts, now),
+        venues=[_venue(account, config, decider, book, now) for account in accounts.values()],
+        positions=positions,
+        coins=[_coin(symbol, config, accounts, book, decider) for symbol in config.symbols],
+        guards=[_guard(reading) for reading in readings],
+        orders=[_order(order) for order in orders],
+    )
+
+
+def _loss_at_stop(position: PositionView) -> float:
+    if position["stop_price"] is None:
+        return position["value_usd"]
+    return float(position["quantity"]) * (position["price"] - position["stop_price"])
+
+
+def _position(
+    key: tuple[str, str], state: EngineState, accounts: Mapping[str, Account], book: Book, orders: list[Order]
+) -> PositionView:
+    position = book.positions[key]
+    ticker = accounts[key[0]].tickers.get(key[1]) if key[0] in accounts else None
+    price = ticker.bid if ticker is not None else position.average_price
+    plan = state.stops.get(key_text(*key))
+    risk = position.average_price - Decimal(plan.first_stop_price) if plan is not None else Decimal(0)
+    return PositionView(
+        account=key[0],
+        symbol=key[1],
+        quantity=f"{position.quantity:f}",
+        average_price=float(position.average_price),
+        price=float(price),
+        value_usd=float(position.quantity * price),
+        unrealized_usd=float(position.quantity * price - position.cost),
+        fees_usd=float(position.fees),
+        stop_price=float(plan.stop_price) if plan is not None else None,
+        stop_resting=any((o.account, o.symbol) == key and o.purpose is Purpose.STOP for o in orders),
+        r_multiple=float((price - position.average_price) / risk) if risk > 0 else None,
+        opened_at=position.opened_at.isoformat(),
+    )
+
+
+def _venue(account: Account, config: EngineConfig, decider: Decider, book: Book, now: datetime) -> VenueView:
+    minimum = config.venue_minimum_usd.get(account.name, 0.0)
+    equity = decider.account_equity(account)
+    quotes = account.quote_assets()
+    own = {
+        account.instruments[symbol].base: position.quantity
+        for (name, symbol), position in book.positions.items()
+        if name == account.name and symbol in account.instruments
+    }
+    foreign = {
+        asset: f"{balance.total - own.get(asset, Decimal(0)):f}"
+        for asset, balance in account.balances.items()
+        if asset not in quotes and balance.total > own.get(asset, Decimal(0))
+    }
+    age_s = (now - account.answered_at).total_seconds() if account.answered_at is not None else None
+    return VenueView(
+        account=account.name,
+        fresh=account.fresh,
+        equity_usd=equity,
+        cash_usd=float(sum((book.cash.get((account.name, q), Decimal(0)) for q in quotes), Decimal(0))),
+        free_cash_usd=account.free_cash_usd(),
+        minimum_balance_usd=minimum,
+        dormant=equity < minimum,
+        maker_pct=float(account.fees.maker_frac) * 100 if account.fees else 0.0,
+        taker_pct=float(account.fees.taker_frac) * 100 if account.fees else 0.0,
+        fee_origin=account.fees.origin if account.fees else "",
+        balance_age_s=age_s,
+        foreign_assets=foreign,
+    )
+
+
+def _coin(symbol: str, config: EngineConfig, accounts: Mapping[str, Account], book: Book, decider: Decider) -> CoinView:
+    history = decider.histories[symbol]
+    last = decider.last.get(symbol)
+    refusal = decider.refuser.last.get(symbol)
+    prices = [a.tickers[symbol] for a in accounts.values() if symbol in a.tickers]
+    held = sum(
+        (p.quantity * accounts[name].tickers[symbol].bid)
+        for (name, held_symbol), p in book.positions.items()
+        if held_symbol == symbol and name in accounts and symbol in accounts[name].tickers
+    )
+    return CoinView(
+        symbol=symbol,
+        price=float(prices[0].last) if prices else None,
+        score=_number(history.score()),
+        score_to_open=config.min_score,
+        held_usd=float(held),
+        target_usd=_number(decider.targets.get(symbol, float("nan"))),
+        trigger_price=_number(history.trigger_close(config.min_score)),
+        action=last.action if last is not None else "",
+        refusal=refusal.code.value if refusal is not None else "",
+        refusal_limit=_number(refusal.limit) if refusal is not None else None,
+        refusal_actual=_number(refusal.actual) if refusal is not None else None,
+        refusal_unit=refusal.unit if refusal is not None else "",
+        decided_bar_at=datetime.fromtimestamp(last.bar_ms / 1000, tz=UTC).isoformat() if last is not None else None,
+    )
+
+
+def _guard(reading: GuardReading) -> GuardView:
+    return GuardView(
+        name=reading.name,
+        used=reading.used,
+        limit=reading.limit,
+        unit=reading.unit,
+        active=reading.active,
+        action=reading.action,
+    )
+
+
+def _order(order: Order) -> OrderView:
+    price = order.price if order.price is not None else order.stop_price
+    return OrderView(
+        client_order_id=order.client_order_id,
+        account=order.account,
+        symbol=order.symbol,
+        purpose=order.purpose.value,
+        side=order.side.value,
+        type=order.type.value,
+        quantity=f"{order.quantity:f}",
+        price=f"{price:f}" if price is not None else None,
+        state=order.state.value,
+    )
+
+
+def _oldest_price_age(accounts: Mapping[str, Account], now: datetime) -> float | None:
+    times = [ticker.at for account in accounts.values() for ticker in account.tickers.values()]
+    return (now - min(times)).total_seconds() if times else None
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None  # noqa: PLR0124  NaN is no JSON

@@ -1,0 +1,63 @@
+"""The loop around the engine: cycle, report, wait, until told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bot.engine.engine import CycleResult, Engine
+from bot.ports import Clock
+
+
+@dataclass(slots=True)
+class RunTally:
+    """What a run amounted to, counted cycle by cycle."""
+
+    cycles: int = 0
+    orders: int = 0
+    start_equity: float | None = None
+    end_equity: float = 0.0
+    max_drawdown_frac: float = 0.0
+    fill_times: list[datetime] = field(default_factory=list)
+    _exposure_sum: float = 0.0
+
+    def add(self, result: CycleResult) -> None:
+        """Count one cycle."""
+        self.cycles += 1
+        self.orders += result.orders_placed
+        if self.start_equity is None:
+            self.start_equity = result.equity
+        self.end_equity = result.equity
+        self.max_drawdown_frac = max(self.max_drawdown_frac, result.drawdown_frac)
+        self._exposure_sum += result.exposure_frac
+        self.fill_times.extend(fill.at for fill in result.fills)
+
+    @property
+    def exposure_frac(self) -> float:
+        """Mean share of equity that was in coins."""
+        return self._exposure_sum / self.cycles if self.cycles else 0.0
+
+
+def run_engine(
+    engine: Engine,
+    clock: Clock,
+    *,
+    stopped: Callable[[], bool],
+    on_cycle: Callable[[CycleResult], None],
+    cycles: int | None = None,
+    until: datetime | None = None,
+) -> None:
+    """Run cycles until stopped, until ``cycles`` are done, or until the next one would be after ``until``.
+
+    The last wait is left out. Positions and their stops stay as they are: ending is not selling.
+    """
+    done = 0
+    while not stopped():
+        result = engine.cycle(clock.now())
+        on_cycle(result)
+        done += 1
+        if done == cycles or (until is not None and result.next_cycle_at > until):
+            break
+        clock.wait_until(result.next_cycle_at)
+    engine.finish()

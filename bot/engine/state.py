@@ -1,0 +1,107 @@
+"""What the engine remembers between cycles and over restarts, beyond orders, fills and flows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from bot.domain.errors import LedgerError
+from bot.ports import Ledger
+
+STATE_KEY = "engine_state"
+
+
+@dataclass(slots=True)
+class StopPlan:
+    """Where a position's stop belongs; decimal texts, quote units."""
+
+    stop_price: str
+    first_stop_price: str
+    """Of the first entry: it defines R."""
+
+
+@dataclass(slots=True)
+class ExitPlan:
+    """A sale that is wanted and not done yet; ``keep`` is the quantity that stays."""
+
+    keep: str
+    reason: str
+
+
+@dataclass(slots=True)
+class EngineState:
+    """The engine's memory; one small JSON value in the ledger, times as ISO 8601 UTC."""
+
+    activated: bool = False
+    """Whether the account has ever reached the minimum balance."""
+    halted_by: str = ""
+    """'' or ``user`` or ``drawdown``: only ``resume`` ends a halt."""
+    paused: bool = False
+    flatten: bool = False
+    daily_loss_day: str = ""
+    """UTC day on which the daily loss limit was reached: no entries until it ends."""
+    streak_blocked_until: str = ""
+    streak_counts_from: str = ""
+    """Losing trades closed before this moment are forgiven."""
+    half_size_next: bool = False
+    last_possible_order_at: str = ""
+    """When an order above the minimums was last possible; 14 days without one are STALLED."""
+    stall_reason: str = ""
+    transfer_pending_until: str = ""
+    transfer_amount: float = 0.0
+    cursors: dict[str, str] = field(default_factory=dict)
+    """account: where its fills were read up to."""
+    opened_accounts: list[str] = field(default_factory=list)
+    """Accounts whose opening balance is in the books."""
+    last_decided_bar: dict[str, int] = field(default_factory=dict)
+    entry_stop_frac: dict[str, float] = field(default_factory=dict)
+    """account|symbol: stop distance of the newest entry, for the stop that follows its fill."""
+    initial_risks: dict[str, float] = field(default_factory=dict)
+    """account|symbol|opening time: R in USD of the newest positions; no ledger event tells it."""
+    stops: dict[str, StopPlan] = field(default_factory=dict)
+    exits: dict[str, ExitPlan] = field(default_factory=dict)
+    active_guards: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain JSON values; a copy that later changes do not reach."""
+        values: dict[str, object] = {}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, dict):
+                values[name] = {k: asdict(v) if isinstance(v, StopPlan | ExitPlan) else v for k, v in value.items()}
+            else:
+                values[name] = list(value) if isinstance(value, list) else value
+        return values
+
+    @classmethod
+    def from_json(cls, value: dict[str, object]) -> EngineState:
+        """Read back what ``to_json`` gave. Raises LedgerError where it does not fit."""
+        try:
+            state = cls(**value)  # type: ignore[arg-type]  # checked by the field names and the next two lines
+            state.stops = {k: StopPlan(**v) for k, v in state.stops.items()}  # type: ignore[arg-type]
+            state.exits = {k: ExitPlan(**v) for k, v in state.exits.items()}  # type: ignore[arg-type]
+        except TypeError as e:
+            raise LedgerError(f"the engine state in the ledger cannot be read: {e}") from e
+        return state
+
+
+class StateKeeper:
+    """Loads the state and writes it when it has changed."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        stored = ledger.value(STATE_KEY)
+        self.state = EngineState.from_json(stored) if isinstance(stored, dict) else EngineState()
+        self._saved = self.state.to_json()
+
+    def save(self) -> None:
+        """Write the state if it differs from what was written last."""
+        current = self.state.to_json()
+        if current != self._saved:
+            self._ledger.set_value(STATE_KEY, current)
+            self._saved = current
+
+
+def parse_time(text: str) -> datetime | None:
+    """Read a time of the state; '' is None."""
+    return datetime.fromisoformat(text) if text else None

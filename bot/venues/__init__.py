@@ -1,0 +1,1 @@
+"""Accounts at exchanges, real and simulated, behind the Venue port."""

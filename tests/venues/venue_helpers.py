@@ -1,0 +1,119 @@
+"""What the tests of the venues share: a clock that is set by hand, a feed of listed bars, short orders."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from bot.domain.account import FeeSchedule
+from bot.domain.instrument import Instrument
+from bot.domain.market import MS_PER_DAY, TIMEFRAME_MS, Candle
+from bot.domain.orders import Order, OrderType, Purpose, Side
+from bot.venues.matching import MatchingCore
+from bot.venues.rules import paper_instruments
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+T0_MS = 1_704_067_200_000
+HOUR = TIMEFRAME_MS["1h"]
+BTC = "BTC/USD"
+D = Decimal
+
+# Coinbase's lowest tier: 0.6 % maker, 1.2 % taker; bid and ask 5 bp from the middle: at 100 they are 99.95 and 100.05.
+FEES = FeeSchedule(maker_frac=D("0.006"), taker_frac=D("0.012"), origin="test")
+HALF_SPREAD = D("0.0005")
+
+
+def later(hours: float) -> datetime:
+    return T0 + timedelta(hours=hours)
+
+
+def new_core(
+    usd: str = "1000",
+    *,
+    price: float | None = 100.0,
+    account: str = "coinbase",
+    instruments: dict[str, Instrument] | None = None,
+) -> MatchingCore:
+    """An account with cash and, at T0, a BTC price."""
+    core = MatchingCore(
+        account=account,
+        instruments=paper_instruments(account) if instruments is None else instruments,
+        fees=FEES,
+        half_spread_frac=HALF_SPREAD,
+    )
+    if D(usd):
+        core.deposit("USD", D(usd))
+    if price is not None:
+        core.on_open(BTC, price, T0)
+    return core
+
+
+def make_order(
+    kind: str,
+    quantity: str,
+    *,
+    price: str | None = None,
+    stop: str | None = None,
+    post_only: bool = False,
+    client_id: str = "a",
+    symbol: str = BTC,
+    account: str = "coinbase",
+) -> Order:
+    """``kind`` is ``market buy``, ``limit sell`` and so on."""
+    order_type, side = kind.split()
+    return Order(
+        client_order_id=client_id,
+        account=account,
+        symbol=symbol,
+        intent_number=1,
+        purpose=Purpose.ENTRY if side == "buy" else Purpose.EXIT,
+        side=Side(side),
+        type=OrderType(order_type),
+        quantity=D(quantity),
+        price=None if price is None else D(price),
+        stop_price=None if stop is None else D(stop),
+        post_only=post_only,
+        reason="test",
+        created_at=T0,
+        updated_at=T0,
+    )
+
+
+def bar(open_: float, high: float, low: float, close: float, *, hour: int = 0) -> Candle:
+    return Candle(T0_MS + hour * HOUR, open_, high, low, close, 1.0)
+
+
+class HandClock:
+    """A clock that stands where it was put."""
+
+    def __init__(self) -> None:
+        self.moment = T0
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wait_until(self, moment: datetime) -> None:
+        self.moment = max(self.moment, moment)
+
+
+class ListedFeed:
+    """Hourly bars from a list that the test may add to."""
+
+    bar_ms = HOUR
+
+    def __init__(self, **bars: list[Candle]) -> None:
+        self.of = {f"{coin}/USD": listed for coin, listed in bars.items()}
+        self.asked = 0
+
+    def bars(self, symbol: str, after_ms: int, now_ms: int) -> list[Candle]:
+        self.asked += 1
+        return [b for b in self.of.get(symbol, []) if after_ms < b.open_ms + HOUR <= now_ms]
+
+    def opening(self, symbol: str, now_ms: int) -> tuple[float, int] | None:
+        self.asked += 1
+        found = [b for b in self.of.get(symbol, []) if b.open_ms <= now_ms < b.open_ms + HOUR]
+        return (found[0].open, found[0].open_ms) if found else None
+
+    def closed_candles(self, symbol: str, timeframe: str, since_ms: int, now_ms: int) -> list[Candle]:
+        length = {"1h": HOUR, "1d": MS_PER_DAY}[timeframe]
+        return [b for b in self.of[symbol] if since_ms <= b.open_ms and b.open_ms + length <= now_ms]
