@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -36,13 +36,24 @@ from bot.venues.candle_feed import CandleFeed
 from bot.venues.feeds import PriceFeed
 from bot.venues.matching import MatchingCore
 from bot.venues.paper import PaperVenue
-from bot.venues.rules import paper_instruments
+from bot.venues.rules import PAPER_ACCOUNTS, paper_instruments
+
+__all__ = [
+    "CONTROL_FOLDER",
+    "PAPER_ACCOUNTS",
+    "Session",
+    "configured_accounts",
+    "open_replay",
+    "open_simulated",
+    "split_equity",
+]
 
 PAPER_ACCOUNTS_FILE = "paper_accounts.json"
 CYCLE_OFFSET = timedelta(seconds=60)
 """Replayed and simulated cycles run this long after a bar opened, as the live decision does."""
 
-DEFAULT_SEED = 1
+DEFAULT_SEED = 15
+"""Of the built-in market: at its start two of the three coins are in a trend, so that there is something to see."""
 
 STALE_AFTER_S = 900.0
 """A price older than this, or than half a bar where bars are longer, is no price to enter at."""
@@ -59,8 +70,8 @@ class Session:
     ledger: SqliteLedger
     folder: Path
     mode: TradingMode
-    after_cycle: Callable[[], None]
-    """Called after each cycle: what the mode has to remember besides the ledger."""
+    after_cycle: Callable[[datetime], None]
+    """To be called after each cycle with its time: what the mode has to remember besides the ledger."""
     _resources: ExitStack
 
     def close(self) -> None:
@@ -174,7 +185,7 @@ def open_simulated(settings: Settings, *, seed: int | None, pace_s: float, stop:
             poll_s=3600.0,
             snapshot_every_cycles=1,
         )
-        return _session(config, venues, clock, folder, stack.pop_all(), after_cycle=store.save)
+        return _session(config, venues, clock, folder, stack.pop_all(), after_cycle=lambda _: store.save())
 
 
 def _session(
@@ -184,7 +195,7 @@ def _session(
     folder: Path,
     resources: ExitStack,
     *,
-    after_cycle: Callable[[], None] = lambda: None,
+    after_cycle: Callable[[datetime], None] = lambda _: None,
 ) -> Session:
     """Open ledger and tier state in the folder and put the engine together; owns ``resources``."""
     with resources:
@@ -203,9 +214,22 @@ def _session(
             ledger=ledger,
             folder=folder,
             mode=config.trading_mode,
-            after_cycle=after_cycle,
+            after_cycle=_with_daily_pruning(after_cycle, ledger),
             _resources=resources.pop_all(),
         )
+
+
+def _with_daily_pruning(after_cycle: Callable[[datetime], None], ledger: SqliteLedger) -> Callable[[datetime], None]:
+    pruned_on: date | None = None
+
+    def both(now: datetime) -> None:
+        nonlocal pruned_on
+        after_cycle(now)
+        if now.date() != pruned_on:
+            ledger.prune(now)
+            pruned_on = now.date()
+
+    return both
 
 
 def _engine_config(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.bootstrap import Session, configured_accounts, open_replay
 from bot.books.results import longest_idle_days, results_of
+from bot.bootstrap import PAPER_ACCOUNTS, Session, configured_accounts, open_replay
 from bot.clock import StopSignal
 from bot.domain.errors import ConfigError
 from bot.engine.engine import CycleResult
@@ -23,7 +24,9 @@ from bot.settings_schema import Settings
 from bot.storage.candle_files import SourceData, open_source
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.modes import ledger_path
-from bot.venues.rules import PAPER_ACCOUNTS
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 MIN_EQUITY = Decimal(1)
 MAX_EQUITY = Decimal(1_000_000)
@@ -182,8 +185,10 @@ def parse_venues(text: str) -> tuple[str, ...]:
 def _progress(start: datetime, end: datetime) -> Iterator[Callable[[datetime], None]]:
     """A progress bar on stderr; nothing is shown where stderr is no terminal."""
     days = max(1, (end - start).days)
-    stream = click.get_text_stream("stderr")
-    with click.progressbar(length=days, label="Replaying", file=stream, hidden=not stream.isatty()) as bar:
+    bar: ProgressBar[int] = click.progressbar(
+        length=days, label="Replaying", file=sys.stderr, hidden=not sys.stderr.isatty()
+    )
+    with bar:
         done = 0
 
         def moved_to(moment: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from bot.cli.log import log_cycle, set_up_logging
 from bot.cli.replay import run_replay
 from bot.clock import StopSignal
 from bot.domain.errors import ConfigError
+from bot.domain.modes import TradingMode
 from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
 from bot.settings_schema import Settings
@@ -153,10 +154,10 @@ def _run_simulated(
     )
     on_terminal = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     try:
-        with _reporter(settings, session.mode.value, on_terminal=on_terminal) as report:
+        with _reporter(settings, session.mode, on_terminal=on_terminal) as report:
 
             def on_cycle(result: CycleResult) -> None:
-                session.after_cycle()
+                session.after_cycle(result.at)
                 report(result)
 
             run_engine(session.engine, session.clock, stopped=lambda: stop.requested, on_cycle=on_cycle, cycles=cycles)
@@ -166,20 +167,20 @@ def _run_simulated(
 
 
 @contextmanager
-def _reporter(settings: Settings, mode: str, *, on_terminal: bool) -> Iterator[Callable[[CycleResult], None]]:
+def _reporter(settings: Settings, mode: TradingMode, *, on_terminal: bool) -> Iterator[Callable[[CycleResult], None]]:
     """One calm screen on a terminal, one log line per cycle elsewhere."""
     set_up_logging(to_stderr=not on_terminal)
     if on_terminal:
         from bot.cli.screen import status_screen  # noqa: PLC0415  rich is loaded where there is a screen only
 
-        with status_screen(settings) as show:
+        with status_screen(settings, mode) as show:
             yield show
         return
 
     def log(result: CycleResult) -> None:
         log_cycle(
             result,
-            mode,
+            mode.value,
             signal_rejections=settings.log_signal_rejections,
             entry_blocks=settings.log_entry_block_reasons,
         )
@@ -206,7 +207,7 @@ def _stop_on_signals() -> Iterator[StopSignal]:
         stop.close()
 
 
-def _refuse_options(what: str, options: dict[str, object]) -> None:
+def _refuse_options(what: str, options: Mapping[str, object]) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise click.UsageError(f"{', '.join(given)}: not for {what}")

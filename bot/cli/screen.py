@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,3 +13,27 @@ from rich.text import Text
 
 from bot.cli.env import current_time
 from bot.domain.modes import TradingMode
+from bot.engine.engine import CycleResult
+from bot.settings_schema import Settings
+from bot.views.folders import find_place
+from bot.views.status import read_status
+from bot.views.status_text import render_status
+from bot.views.terminal import look_of
+
+
+@contextmanager
+def status_screen(settings: Settings, mode: TradingMode) -> Iterator[Callable[[CycleResult], None]]:
+    """Own the terminal while the bot runs; what does not fit below the last line is cut."""
+    console = Console(highlight=False)
+    with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+
+        def show(_result: CycleResult) -> None:
+            model = read_status(
+                find_place(settings.state_dir, mode),
+                server_cost_usd_month=settings.server_cost_usd_month,
+                now=current_time(),
+            )
+            lines = render_status(model, look_of(sys.stdout, os.environ))
+            live.update(Text.from_ansi("\n".join(lines), no_wrap=True), refresh=True)
+
+        yield show

@@ -150,6 +150,8 @@ def size_entry(gap_usd: float, coin: Coin, rules: Rules, budget: Budget) -> Size
     if by_venue < room:
         room = by_venue
         binding = codes.VENUE_CASH
+    # A NaN would slip past every comparison above and lift the cap that it stands for.
+    assert not math.isnan(gap_usd + by_cap + by_risk + by_buffer + by_venue), "a cap cannot be computed"
     room = max(room, 0.0)
 
     if room < budget.min_trade:
@@ -160,15 +162,15 @@ def size_entry(gap_usd: float, coin: Coin, rules: Rules, budget: Budget) -> Size
     lots = int(room / lot_usd)
     if lots * lot_usd > room:  # the quotient was rounded up: one lot fewer
         lots -= 1
-    amount = lots * rules.lot_step
     notional = lots * lot_usd
-    venue_minimum = max(rules.min_amount * coin.price, rules.min_cost)
-    if notional < venue_minimum:
-        return Size(0, notional, codes.BELOW_VENUE_MINIMUM, venue_minimum, notional, binding)
+    minimum = max(budget.min_trade, rules.min_amount * coin.price, rules.min_cost)
+    if notional < minimum:  # rounding down to lots can take it below the minimum trade too
+        code = codes.BELOW_MIN_TRADE if minimum == budget.min_trade else codes.BELOW_VENUE_MINIMUM
+        return Size(0, notional, code, minimum, notional, binding)
+    # What is held may lie on another account or be pending: the new lots must be sellable by themselves.
     stop_price = coin.price * (1.0 - coin.stop_distance)
-    held_amount = coin.held_usd / coin.price
     needed = max(rules.min_amount * stop_price, rules.min_cost)
-    at_stop = (held_amount + amount) * stop_price
+    at_stop = lots * rules.lot_step * stop_price
     if at_stop < needed:
         return Size(0, notional, codes.UNSELLABLE, needed, at_stop, binding)
     return Size(lots, notional, codes.OK, none, none, binding)

@@ -4,7 +4,6 @@ Each limit is one function that gives ``Limit(active, used, limit)``; what it do
 the engine's business. A limit that cannot be computed (NaN) is active: it refuses.
 """
 
-import math
 from typing import NamedTuple
 
 DRAWDOWN_SCALE_FLOOR = 0.25
@@ -25,7 +24,7 @@ def drawdown_scale(drawdown: float, max_drawdown: float) -> float:
     ((1 - D) - (1 - M)) / (M (1 - D)), with a floor of 0.25 while D < M: together with minimum order
     sizes the pure rule is a state that an account cannot leave (quant, correction 7). 0 from M on.
     """
-    if math.isnan(drawdown) or drawdown >= max_drawdown:
+    if not drawdown < max_drawdown:  # a NaN in either too
         return 0.0
     if drawdown <= 0.0:
         return 1.0

@@ -70,22 +70,23 @@ def trend_score(flags: Sequence[int]) -> float:
 def close_that_reaches(flags: Sequence[int], highs: Sequence[float], n_bars: int, min_score: float) -> float:
     """Return the level that the NEXT close must exceed to lift the trend score to ``min_score``.
 
-    ``highs`` holds ``n_bars`` bars. NaN where the score is there already or the history is too
-    short. A rising close ends no long state, so the needed number of lowest channel tops decides.
-    A lookback that becomes ready with the next bar is not foreseen.
+    ``highs`` holds ``n_bars`` bars. NaN where the next score is there without a new high, where the
+    history is too short for one, or where ``min_score`` is above 1. Lookbacks that become ready with
+    the next bar count. A close above any of the tops ends no long state, because a top is at least
+    the newest high, so the needed number of lowest channel tops decides.
     """
     ready = 0
     long = 0
     tops = [0.0 for _ in range(0)]  # an empty list whose type a compiler can infer
     for k in range(len(LOOKBACKS)):
-        if flags[k] != NOT_READY:
+        if n_bars >= LOOKBACKS[k]:
             ready += 1
-        if flags[k] == LONG:
-            long += 1
-        if flags[k] == FLAT:
-            tops.append(highest(highs, n_bars - LOOKBACKS[k], n_bars))
+            if flags[k] == LONG:
+                long += 1
+            else:
+                tops.append(highest(highs, n_bars - LOOKBACKS[k], n_bars))
     needed = math.ceil(min_score * ready - 1e-9) - long  # 0.75 * 8 must ask for 6, not for 7
-    if ready < MIN_LOOKBACKS or needed <= 0:
+    if ready < MIN_LOOKBACKS or needed <= 0 or needed > len(tops):
         return math.nan
     tops.sort()
     return tops[needed - 1]

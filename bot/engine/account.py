@@ -41,6 +41,8 @@ class Account:
     answered_at: datetime | None = None
     error: str = "not asked yet"
     settled_once: bool = False
+    foreign: Mapping[str, Decimal] = field(default_factory=dict)
+    """Coins that the bot did not buy: shown, never counted, never touched."""
     spent_usd: float = 0.0
     """Free cash that orders sent since the last answer have taken."""
 
@@ -75,6 +77,19 @@ class Account:
                 float(self.fees.taker_frac),
             )
             for symbol, instrument in self.instruments.items()
+        }
+
+    def find_foreign(self, own: Mapping[str, Decimal]) -> None:
+        """Compare what the venue reports with what the bot holds, by base asset.
+
+        To be called when balances and fills have just been read: after a sale the balances are older
+        than the books.
+        """
+        quotes = self.quote_assets()
+        self.foreign = {
+            asset: balance.total - own.get(asset, Decimal(0))
+            for asset, balance in self.balances.items()
+            if asset not in quotes and balance.total > own.get(asset, Decimal(0))
         }
 
     def quote_assets(self) -> set[str]:

@@ -18,7 +18,7 @@ from bot.domain.account import Fill, Flow
 from bot.domain.modes import EngineMode
 from bot.domain.orders import OrderState, OrderType, Purpose, Side
 from bot.domain.refusal import RefusalCode
-from bot.domain.snapshot import SNAPSHOT_KEY, Snapshot
+from bot.domain.snapshot import SNAPSHOT_KEY, CoinView, Snapshot
 from bot.domain.tier import ScalingTier
 from bot.engine.account import Account, key_text
 from bot.engine.config import EngineConfig
@@ -87,6 +87,10 @@ class Engine:
         self.protector = Protector(accounts=self.accounts, book=self.book, desk=self.desk, state=self.state)
         self.decider = Decider(
             config=config, ledger=ledger, accounts=self.accounts, book=self.book, desk=self.desk, state=self.state
+        )
+        earlier = ledger.value(SNAPSHOT_KEY)
+        self._earlier: dict[str, CoinView] = (
+            {coin["symbol"]: coin for coin in earlier["coins"]} if isinstance(earlier, dict) else {}
         )
         self._cycle = 0
         self._adopted = False
@@ -165,6 +169,7 @@ class Engine:
         for account in self.accounts.values():
             if account.fresh:
                 self.desk.settle(account, now)
+                account.find_foreign(self._held_by_asset(account))
         self._note_risks()
         for flow in self.flows.detect(now, self._last_equity):
             equity_before = self._equity()
@@ -335,6 +340,7 @@ class Engine:
             mode=self.guards.mode,
             reason=self.guards.reason,
             totals=totals,
+            earlier=self._earlier,
             cycle=self._cycle,
             now=now,
             next_cycle_at=next_cycle_at,
@@ -390,6 +396,13 @@ class Engine:
             ]
             prices[name, symbol] = min(bids) if bids else self.book.positions[name, symbol].average_price
         return self.book.equity(prices=prices, cash=self.book.cash)
+
+    def _held_by_asset(self, account: Account) -> dict[str, Decimal]:
+        return {
+            account.instruments[symbol].base: position.quantity
+            for (name, symbol), position in self.book.positions.items()
+            if name == account.name and symbol in account.instruments
+        }
 
     def _is_fresh(self, name: str) -> bool:
         return name in self.accounts and self.accounts[name].fresh

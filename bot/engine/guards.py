@@ -86,7 +86,7 @@ class Guards:
                 used=float(positions),
                 limit=float(max_positions),
                 unit="count",
-                active=positions >= max_positions,
+                active=0 < max_positions <= positions,
                 action="no new coin until one is sold",
             ),
             _reading(

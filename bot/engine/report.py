@@ -55,11 +55,12 @@ def build_snapshot(
     mode: EngineMode,
     reason: str,
     totals: Totals,
+    earlier: Mapping[str, CoinView],
     cycle: int,
     now: datetime,
     next_cycle_at: datetime,
 ) -> Snapshot:
-    """Gather everything a view shows."""
+    """Gather everything a view shows; ``earlier`` tells what was decided before a restart, by symbol."""
     deposits = float(book.deposits_usd)
     positions = [_position(key, state, accounts, book, orders) for key in sorted(book.positions)]
     risks = [_loss_at_stop(p) / totals.equity * 100 for p in positions if totals.equity > 0]
@@ -92,7 +93,9 @@ def build_snapshot(
         data_age_s=_oldest_price_age(accounts, now),
         venues=[_venue(account, config, decider, book, now) for account in accounts.values()],
         positions=positions,
-        coins=[_coin(symbol, config, accounts, book, decider) for symbol in config.symbols],
+        coins=[
+            _coin(symbol, config, accounts, book, decider, earlier=earlier.get(symbol)) for symbol in config.symbols
+        ],
         guards=[_guard(reading) for reading in readings],
         orders=[_order(order) for order in orders],
     )
@@ -132,16 +135,6 @@ def _venue(account: Account, config: EngineConfig, decider: Decider, book: Book,
     minimum = config.venue_minimum_usd.get(account.name, 0.0)
     equity = decider.account_equity(account)
     quotes = account.quote_assets()
-    own = {
-        account.instruments[symbol].base: position.quantity
-        for (name, symbol), position in book.positions.items()
-        if name == account.name and symbol in account.instruments
-    }
-    foreign = {
-        asset: f"{balance.total - own.get(asset, Decimal(0)):f}"
-        for asset, balance in account.balances.items()
-        if asset not in quotes and balance.total > own.get(asset, Decimal(0))
-    }
     age_s = (now - account.answered_at).total_seconds() if account.answered_at is not None else None
     return VenueView(
         account=account.name,
@@ -155,11 +148,19 @@ def _venue(account: Account, config: EngineConfig, decider: Decider, book: Book,
         taker_pct=float(account.fees.taker_frac) * 100 if account.fees else 0.0,
         fee_origin=account.fees.origin if account.fees else "",
         balance_age_s=age_s,
-        foreign_assets=foreign,
+        foreign_assets={asset: f"{quantity:f}" for asset, quantity in account.foreign.items()},
     )
 
 
-def _coin(symbol: str, config: EngineConfig, accounts: Mapping[str, Account], book: Book, decider: Decider) -> CoinView:
+def _coin(
+    symbol: str,
+    config: EngineConfig,
+    accounts: Mapping[str, Account],
+    book: Book,
+    decider: Decider,
+    *,
+    earlier: CoinView | None,
+) -> CoinView:
     history = decider.histories[symbol]
     last = decider.last.get(symbol)
     refusal = decider.refuser.last.get(symbol)
@@ -169,7 +170,7 @@ def _coin(symbol: str, config: EngineConfig, accounts: Mapping[str, Account], bo
         for (name, held_symbol), p in book.positions.items()
         if held_symbol == symbol and name in accounts and symbol in accounts[name].tickers
     )
-    return CoinView(
+    view = CoinView(
         symbol=symbol,
         price=float(prices[0].last) if prices else None,
         score=_number(history.score()),
@@ -184,6 +185,15 @@ def _coin(symbol: str, config: EngineConfig, accounts: Mapping[str, Account], bo
         refusal_unit=refusal.unit if refusal is not None else "",
         decided_bar_at=datetime.fromtimestamp(last.bar_ms / 1000, tz=UTC).isoformat() if last is not None else None,
     )
+    if last is None and refusal is None and earlier is not None:
+        view["target_usd"] = earlier["target_usd"]
+        view["action"] = earlier["action"]
+        view["refusal"] = earlier["refusal"]
+        view["refusal_limit"] = earlier["refusal_limit"]
+        view["refusal_actual"] = earlier["refusal_actual"]
+        view["refusal_unit"] = earlier["refusal_unit"]
+        view["decided_bar_at"] = earlier["decided_bar_at"]
+    return view
 
 
 def _guard(reading: GuardReading) -> GuardView:

@@ -232,7 +232,7 @@ def _fault(path: Path, number: int, line: bytes, before: int, length: int) -> st
     fields = [field.strip() for field in line.split(b",")]
     if len(fields) != 6:
         cut = "" if line.endswith(b"\n") or len(line) == _LINE_MAX else "; the file seems to be cut off"
-        return f"{where}{len(fields)} columns, needed are 6 ({COLUMNS}): {_shown(line.strip())}{cut}"
+        return f"{where}number of columns is {len(fields)}, needed are 6 ({COLUMNS}): {_shown(line.strip())}{cut}"
     names = COLUMNS.split(",")
     if not re.fullmatch(rb"\d{1,18}", fields[0]):
         return f"{where}timestamp is {_shown(fields[0])}; it must be whole milliseconds since 1970"
@@ -270,7 +270,7 @@ def _fault_of_order(moment: int, values: dict[str, float], before: int, length: 
 
 def _shown(text: bytes) -> str:
     """Foreign bytes, short and printable."""
-    return repr(text[:60].decode("ascii", "backslashreplace")) + (" ..." if len(text) > 60 else "")
+    return repr(text[:60])[1:] + (" ..." if len(text) > 60 else "")
 
 
 def _utc(ms: int) -> str:

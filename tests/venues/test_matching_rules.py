@@ -211,9 +211,10 @@ def test_stop_gapped_over_executes_at_the_open(as_bar: bool) -> None:
     assert core.fills_since("")[0][0].price == D("79.96")
 
 
-def test_stop_above_the_price_executes_at_once() -> None:
+@pytest.mark.parametrize("stop", ["105", "100"])
+def test_stop_at_or_above_the_price_executes_at_once(stop: str) -> None:
     core = with_coins("1", usd="0")
-    assert isinstance(core.submit(make_order("stop sell", "1", stop="105"), later(0)), Accepted)
+    assert isinstance(core.submit(make_order("stop sell", "1", stop=stop), later(0)), Accepted)
     assert core.fills_since("")[0][0].price == D("99.95")
 
 
@@ -291,6 +292,13 @@ def test_order_below_the_minimum_amount_is_rejected() -> None:
     core = new_core(price=60_000.0, account="kraken")
     order = make_order("market buy", "0.00004999", account="kraken")
     assert reason_of(core.submit(order, later(0))) == "quantity 0.00004999 is below the minimum of 0.00005 BTC"
+
+
+def test_order_of_exactly_the_minimum_is_accepted() -> None:
+    smallest = make_order("limit buy", "0.00005", price="20000", account="kraken")  # 0.00005 * 20000 = 1
+    assert isinstance(new_core(price=60_000.0, account="kraken").submit(smallest, later(0)), Accepted)
+    cheapest = make_order("limit buy", "0.02", price="50")  # 0.02 * 50 = 1
+    assert isinstance(new_core().submit(cheapest, later(0)), Accepted)
 
 
 def test_limit_buy_marketable_needs_funds_for_its_limit_price() -> None:

@@ -103,6 +103,23 @@ def test_all_bars_of_a_long_sleep_are_matched_in_time_order() -> None:
     assert len(bench.at(10).fills_since("")[0]) == 2
 
 
+def test_bars_of_several_symbols_are_matched_in_time_order() -> None:
+    bench = Bench(*(bar(100, 101, 99, 100, hour=hour) for hour in (0, 1)), bar(100, 101, 80, 90, hour=2))
+    bench.feed.of["ETH/USD"] = [bar(10, 11, 9, 10, hour=0), bar(10, 11, 5, 10, hour=1), bar(10, 11, 9, 10, hour=2)]
+    bench.venue = PaperVenue(core=new_core("1000", price=None), feed=bench.feed, clock=bench.clock)
+    bench.at(0).submit(make_order("limit buy", "1", price="90", client_id="btc"))
+    bench.venue.submit(make_order("limit buy", "1", price="8", client_id="eth", symbol="ETH/USD"))
+    fills, _ = bench.at(9).fills_since("")
+    assert [(fill.client_order_id, fill.at) for fill in fills] == [("eth", later(2)), ("btc", later(3))]
+
+
+def test_bar_matched_to_one_order_is_not_matched_to_a_later_one() -> None:
+    bench = Bench(bar(100, 101, 85, 100, hour=0), bar(100, 101, 99, 100, hour=1), bar(100, 101, 99, 100, hour=2))
+    bench.at(0).submit(make_order("limit buy", "1", price="80", client_id="early"))
+    bench.at(1.5).submit(make_order("limit buy", "1", price="90", client_id="late"))
+    assert bench.at(3).fills_since("")[0] == []
+
+
 def test_bar_before_the_order_is_never_matched_to_it() -> None:
     bench = Bench(bar(100, 101, 50, 100, hour=0), bar(100, 101, 99, 100, hour=1), bar(100, 101, 99, 100, hour=2))
     bench.at(1.5).submit(make_order("limit buy", "1", price="90"))

@@ -1,0 +1,119 @@
+"""The command line's entrance: finds a command, imports only that one, turns errors into exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from bot.domain.errors import BotError, ConfigError
+
+DEFAULT_COMMAND = "run"
+
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "run": ("bot.cli.run:run", "Start the bot; also without any command."),
+        "status": ("bot.cli.read:status", "Tier, limits, positions, and why nothing happens."),
+        "trades": ("bot.cli.read:trades", "Closed and open round trips."),
+        "refusals": ("bot.cli.read:refusals", "What was not bought and why."),
+        "config": ("bot.cli.read:config", "Every setting, its value and where it came from."),
+        "pause": ("bot.cli.control:pause", "Open nothing; go on managing what is open."),
+        "halt": ("bot.cli.control:halt", "Stop entries and cancel those that rest."),
+        "resume": ("bot.cli.control:resume", "End a pause or a halt."),
+        "flatten": ("bot.cli.control:flatten", "Sell every position and stay halted."),
+    }
+)
+"""name: (module:attribute, line in the help). The help imports none of the modules."""
+
+EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130
+
+
+class _Failure(click.ClickException):
+    """An error of ours on its way out: its message on stderr, no traceback."""
+
+
+class _WrongSetting(_Failure):
+    exit_code = EXIT_CONFIG
+
+
+class _LazyGroup(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give arguments without a command word to ``run``: `bot.py --paper` is `bot.py run --paper`."""
+        own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
+        if not args or (args[0].startswith("-") and args[0] not in own):
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command), f"{cmd_name}: {module} holds no command {attribute}"
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS:
+            from difflib import get_close_matches  # noqa: PLC0415 - needed after a typing error only
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as e:
+            raise _WrongSetting(str(e)) from e
+        except BotError as e:
+            raise _Failure(str(e)) from e
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
+            raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    import tomllib  # noqa: PLC0415 - needed for this option only
+
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    click.echo(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    ctx.exit()
+
+
+_HELP = """A trading bot for very small crypto accounts.
+
+\b
+Examples:
+  python bot.py                      start the bot (play money)
+  python bot.py status               what it holds, and why it does nothing
+  python bot.py refusals --limit 5   what it did not buy, in words
+  python bot.py run --replay DIR --from 2022-01-01 --equity 260
+  python bot.py COMMAND --help       more about one command
+
+\b
+Exit codes: 0 all right, 1 error, 2 wrong usage, 3 nothing recorded or
+not running, 4 halted, 78 a wrong setting, 130 interrupted.
+"""
+
+
+@click.group(cls=_LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which.")
+def main() -> None:
+    """Run the command line."""

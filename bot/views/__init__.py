@@ -1,0 +1,1 @@
+"""What people and programs are shown: read models, and their rendering as text and JSON."""

@@ -1,0 +1,144 @@
+"""Refusals in words and dollars: what happened, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from bot.domain.refusal import Refusal, RefusalCode
+from bot.domain.snapshot import CoinView
+from bot.views.text import amount
+
+
+class Explanation(NamedTuple):
+    """Two sentences for people."""
+
+    what: str
+    cure: str
+    """What would change it; '' where nothing was refused."""
+
+
+_C = RefusalCode
+SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
+    {
+        _C.SIGNAL_TOO_WEAK: Explanation(
+            "The trend scores {actual}; an entry needs {limit}.", "A stronger trend; the daily closes decide."
+        ),
+        _C.HISTORY_TOO_SHORT: Explanation(
+            "{actual} of daily prices are known; the score needs {limit}.", "Time: every day adds a daily price."
+        ),
+        _C.WITHIN_BAND: Explanation(
+            "The position is {actual} from its target; less than {limit} is not worth the fees.",
+            "A larger change of score, volatility or equity.",
+        ),
+        _C.BELOW_MIN_TRADE: Explanation(
+            "The target asks for {actual}; the smallest order is {limit} (MIN_TRADE_SIZE).",
+            "More equity, a higher score or a calmer coin.",
+        ),
+        _C.BELOW_VENUE_MINIMUM: Explanation(
+            "The order would be {actual}; {venue} takes none below {limit}.",
+            "More equity, or a venue with smaller minimums.",
+        ),
+        _C.UNSELLABLE: Explanation(
+            "At its stop the position would be worth {actual}; {venue} sells none below {limit}, "
+            "so it could not be closed.",
+            "More equity.",
+        ),
+        _C.COSTS_TOO_HIGH: Explanation(
+            "A round trip costs {actual}; with so near a stop it may cost {limit}.",
+            "A venue with lower fees, or larger daily ranges, which move the stop away.",
+        ),
+        _C.POSITION_CAP: Explanation(
+            "The position cap leaves {actual} for this coin; the smallest order is {limit}.",
+            "More equity: the cap is a share of it (MAX_POSITION_PCT).",
+        ),
+        _C.RISK_PER_TRADE: Explanation(
+            "The risk per trade leaves {actual} for this coin; the smallest order is {limit}.",
+            "More equity, a nearer stop, or a higher tier.",
+        ),
+        _C.CASH_BUFFER: Explanation(
+            "Above the cash buffer there is {actual}; the smallest order is {limit}.", "A sale, or a deposit."
+        ),
+        _C.VENUE_CASH: Explanation(
+            "The free cash on {venue} is {actual}; the smallest order is {limit}.",
+            "Cash on that venue: a sale, a deposit or a transfer.",
+        ),
+        _C.MAX_POSITIONS: Explanation(
+            "Positions open or being opened: {actual}; allowed are {limit}.", "A sale, or the next tier."
+        ),
+        _C.VENUE_DORMANT: Explanation(
+            "The account on {venue} is worth {actual}; entries there begin at {limit}.", "A deposit there."
+        ),
+        _C.VENUE_UNKNOWN: Explanation(
+            "{venue} does not answer, so nothing is entered there.", "Its next answer; nothing is to be done here."
+        ),
+        _C.ORDER_PENDING: Explanation(
+            "Earlier orders whose outcome is not known yet: {actual}.", "The answer of {venue} about them."
+        ),
+        _C.STALE_DATA: Explanation(
+            "The last price from {venue} is {actual} old; the oldest allowed is {limit}.", "A fresh price."
+        ),
+        _C.PRICE_MOVED: Explanation(
+            "The price has moved {actual} since the daily close; beyond {limit} it is not followed.",
+            "The next daily close.",
+        ),
+        _C.NO_MARKET: Explanation(
+            "{venue} has no market for this coin.", "Another venue, or TRADE_ONLY without this coin."
+        ),
+        _C.BELOW_ACTIVATION: Explanation("Equity is {actual}; trading needs {limit}.", "A deposit."),
+        _C.DAILY_LOSS: Explanation(
+            "The loss of the day is {actual}; the limit is {limit}.", "The next UTC day lifts it by itself."
+        ),
+        _C.DRAWDOWN: Explanation(
+            "The account is {actual} below its peak; the limit is {limit}.",
+            "Only you: `python bot.py resume --reset-drawdown`, after a look at why.",
+        ),
+        _C.LOSS_STREAK: Explanation(
+            "Too many losses in a row: entries pause for another {actual}.",
+            "Time; the first entry afterwards is half size.",
+        ),
+        _C.TRANSFER_PENDING: Explanation(
+            "A large withdrawal may be a transfer on its way: entries wait {actual} at most.",
+            "Its arrival on another venue, or time.",
+        ),
+        _C.PAUSED_BY_USER: Explanation(
+            "Entries are stopped by a halt, a pause or a flatten.", "Only you: `python bot.py resume`."
+        ),
+        _C.ENTRY_NOT_FILLED: Explanation(
+            "The buy order rested {actual} without being filled and was taken back.", "The next daily decision."
+        ),
+        _C.ORDER_REJECTED: Explanation(
+            "{venue} rejected the order.", "The next daily decision; see the order's reason in the log."
+        ),
+    }
+)
+"""For every code, with the places ``{limit}``, ``{actual}`` (in the refusal's unit) and ``{venue}``."""
+
+
+def in_words(
+    code: RefusalCode, *, limit: float | None, actual: float | None, unit: str, account: str = ""
+) -> Explanation:
+    """Explain one refusal; ``account`` '' is an unnamed venue."""
+    values = {"limit": amount(limit, unit), "actual": amount(actual, unit), "venue": account or "the venue"}
+    what, cure = (sentence.format(**values) for sentence in SENTENCES[code])
+    return Explanation(what=what[:1].upper() + what[1:], cure=cure)
+
+
+def explain(coin: CoinView) -> Explanation:
+    """Explain the refusal of a coin's last decision; two empty texts where there was none."""
+    if not coin["refusal"]:
+        return Explanation(what="", cure="")
+    return in_words(
+        RefusalCode(coin["refusal"]),
+        limit=coin["refusal_limit"],
+        actual=coin["refusal_actual"],
+        unit=coin["refusal_unit"],
+    )
+
+
+def explain_refusal(refusal: Refusal) -> Explanation:
+    """Explain a refusal from the ledger."""
+    return in_words(
+        refusal.code, limit=refusal.limit, actual=refusal.actual, unit=refusal.unit, account=refusal.account
+    )

@@ -1,0 +1,350 @@
+"""The status as text: the guide's box, then the account from its limits down to its refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from bot.domain.modes import EngineMode, TradingMode
+from bot.domain.orders import OrderState
+from bot.domain.refusal import RefusalCode
+from bot.domain.snapshot import CoinView, GuardView, PositionView, VenueView
+from bot.scaling.ladder import SCALING_TIERS
+from bot.scaling.summary import TITLE, scaling_summary
+from bot.views.refusals import explain, explain_refusal
+from bot.views.status import StatusModel
+from bot.views.text import (
+    INDENT,
+    Column,
+    Line,
+    Look,
+    Style,
+    amount,
+    bar,
+    duration,
+    finish,
+    heading,
+    labelled,
+    moment,
+    money,
+    percent,
+    price,
+    table,
+    wrapped,
+)
+
+HISTORY_SHOWN = 5
+ORDERS_SHOWN = 10
+BOX_WIDTH = 76
+WIDE = 11
+"""Cells of the labels before figures."""
+
+MODE_WORDS: Mapping[TradingMode, str] = MappingProxyType(
+    {
+        TradingMode.LIVE: "LIVE: real orders, real money",
+        TradingMode.PAPER: "PAPER: play money at live prices, no real orders",
+        TradingMode.SIMULATED: "SIMULATED: invented prices, play money, nothing is real",
+        TradingMode.REPLAY: "REPLAY: recorded prices, play money, nothing is real",
+    }
+)
+
+GUARD_WORDS: Mapping[str, tuple[str, bool]] = MappingProxyType(
+    {
+        "daily_loss": ("loss of the day", False),
+        "drawdown": ("below the peak", False),
+        "loss_streak": ("losses in a row", False),
+        "cash_buffer": ("cash", True),
+        "positions": ("positions", False),
+        "activation": ("equity", True),
+    }
+)
+"""Guard: (words, whether the limit is a least value rather than a most one)."""
+
+ACTION_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "": "Not decided yet.",
+        "enter": "The last decision was to buy.",
+        "add": "The last decision was to buy more.",
+        "reduce": "The last decision was to sell a part.",
+        "exit": "The last decision was to sell.",
+        "hold": "Held: near enough to its target.",
+        "refuse": "",
+    }
+)
+
+
+def render_status(model: StatusModel, look: Look) -> list[str]:
+    """Render all lines; none is wider than ``look.width`` cells."""
+    lines: list[Line] = []
+    for section in (_top, _box, _account, _limits, _positions, _orders, _waiting, _venues, _days, _refusals):
+        lines += section(model, look)
+    return finish(lines, look)
+
+
+def mode_line(mode: TradingMode, look: Look) -> Line:
+    """The first line of every view."""
+    return Line(f" {MODE_WORDS[mode]} ".ljust(look.width), Style.LOUD)
+
+
+def _top(model: StatusModel, look: Look) -> Iterator[Line]:
+    snapshot = model.snapshot
+    yield mode_line(model.mode, look)
+    engine_mode = EngineMode(snapshot["engine_mode"])
+    styles = {EngineMode.ACTIVE: Style.GOOD, EngineMode.HALTED: Style.BAD}
+    reason = f": {snapshot['engine_mode_reason']}" if snapshot["engine_mode_reason"] else ""
+    yield from wrapped(f"{engine_mode}{reason}", look, indent=" ", style=styles.get(engine_mode, Style.WARN))
+    ago = f"last cycle {duration(model.last_cycle_age_s)} ago"
+    if model.holder is not None:
+        parts = ["Running" if model.holder.pid is None else f"Running (pid {model.holder.pid})"]
+        parts += [f"cycle {snapshot['cycle']:,}", ago]
+    elif model.mode is TradingMode.REPLAY:
+        parts = [f"Ended, {ago}"]
+    else:
+        parts = [f"Not running, {ago}; `bash scripts/run` starts it"]
+    if model.has_own_time:
+        parts.append(f"its time: {moment(model.account_now)}")
+    parts.append(f"prices {duration(model.data_age_s)} old" if model.data_age_s is not None else "no prices yet")
+    style = Style.DIM if model.holder is not None or model.mode is TradingMode.REPLAY else Style.WARN
+    yield from wrapped(" · ".join(parts), look, indent=" ", style=style)
+    if not snapshot["fresh"]:
+        text = "A venue does not answer: its figures are the last known ones, and nothing is entered there."
+        yield from wrapped(text, look, indent=" ", style=Style.WARN)
+    yield Line("")
+
+
+def _box(model: StatusModel, look: Look) -> Iterator[Line]:
+    lines = scaling_summary(model.tier_state, SCALING_TIERS).splitlines()
+    if look.width < BOX_WIDTH:
+        inner = look.width - 2
+        lines[:3] = ["╔" + "═" * inner + "╗", "║" + TITLE.center(inner) + "║", "╚" + "═" * inner + "╝"]
+    yield from (Line(line, Style.HEADING) for line in lines[:3])
+    for line in lines[3:]:
+        indent = line[: len(line) - len(line.lstrip())]
+        # One cell is kept free, because the signs before the titles are two cells wide.
+        yield from wrapped(line, look, indent=indent, hanging="  ") if line else [Line("")]
+    history = model.tier_state.upgrade_history
+    if history:
+        yield Line("")
+        earlier = f" (the last {HISTORY_SHOWN} of {len(history)})" if len(history) > HISTORY_SHOWN else ""
+        yield Line(f"📜 UPGRADE HISTORY{earlier}")
+    for change in history[-HISTORY_SHOWN:]:
+        text = f"• {moment(change.timestamp)}: {change.from_tier or 'UNRANKED'} → {change.to_tier}"
+        yield from wrapped(f"{text} ({money(change.equity)})", look, hanging="  ")
+
+
+def _account(model: StatusModel, look: Look) -> Iterator[Line]:
+    snapshot = model.snapshot
+    equity, deposits = snapshot["equity_usd"], snapshot["deposits_usd"]
+    yield from heading("ACCOUNT", look)
+    coins = f"coins {money(equity - snapshot['cash_usd'])} ({percent(snapshot['exposure_pct'])})"
+    yield from labelled("equity", f"{money(equity)} = cash {money(snapshot['cash_usd'])} + {coins}", look, cells=WIDE)
+    share = f" ({percent(snapshot['profit_usd'] / deposits * 100, signed=True)})" if deposits > 0 else ""
+    result = f"result {money(snapshot['profit_usd'], signed=True)}{share} after {money(snapshot['fees_usd'])} of fees"
+    yield from labelled("put in", f"{money(deposits)}, {result}", look, cells=WIDE)
+    yield from labelled("today", money(snapshot["today_pnl_usd"], signed=True), look, cells=WIDE)
+    ceiling = f"{percent(snapshot['risk_per_trade_pct'])} of equity"
+    effective = snapshot["effective_risk_pct"]
+    risk = f"no position is open; a trade may risk {ceiling}"
+    if effective is not None:
+        risk = f"{percent(effective)} of equity is lost if the farthest stop is hit; allowed are {ceiling}"
+    yield from labelled("risk", risk, look, cells=WIDE)
+    share_pct = model.server_cost_pct_year
+    if model.server_cost_usd_month > 0 and share_pct is not None:
+        text = (
+            f"{money(model.server_cost_usd_month)} a month is {money(model.server_cost_usd_month * 12)} a year, "
+            f"{percent(share_pct, digits=0 if share_pct >= 10 else 1)} of this equity: "
+            "that much must be earned before anything is"
+        )
+        yield from labelled("server", text, look, cells=WIDE)
+
+
+def _limits(model: StatusModel, look: Look) -> Iterator[Line]:
+    yield from heading("LIMITS", look)
+    for guard in model.snapshot["guards"]:
+        words, is_least = GUARD_WORDS.get(guard["name"], (guard["name"].replace("_", " "), False))
+        used, limit = amount(guard["used"], guard["unit"]), amount(guard["limit"], guard["unit"])
+        style = _guard_style(guard)
+        figures = f"{used}, at least {limit}" if is_least else f"{used} of {limit}"
+        yield Line(f"{INDENT}{words:<16}{bar(_used_frac(guard, is_least=is_least))}  {figures}", style)
+        if guard["active"]:
+            yield from wrapped(f"active: {guard['action']}", look, indent=INDENT * 2, style=style)
+
+
+def _guard_style(guard: GuardView) -> Style:
+    if not guard["active"]:
+        return Style.PLAIN
+    return Style.BAD if guard["name"] in ("daily_loss", "drawdown") else Style.WARN
+
+
+def _used_frac(guard: GuardView, *, is_least: bool) -> float:
+    """How much of the way to the limit is gone: a full bar means that it is reached."""
+    way, whole = (guard["limit"], guard["used"]) if is_least else (guard["used"], guard["limit"])
+    if whole > 0:
+        return max(0.0, way / whole)
+    return 1.0 if guard["active"] else 0.0
+
+
+def _positions(model: StatusModel, look: Look) -> Iterator[Line]:
+    yield from heading("POSITIONS", look)
+    positions = model.snapshot["positions"]
+    if not positions:
+        yield Line(f"{INDENT}none", Style.DIM)
+    for position in positions:
+        cost = position["value_usd"] - position["unrealized_usd"]
+        gain = money(position["unrealized_usd"], signed=True)
+        share = f" ({percent(position['unrealized_usd'] / cost * 100, signed=True)})" if cost > 0 else ""
+        r_multiple = position["r_multiple"]
+        in_r = f", {r_multiple:+.2f} R" if r_multiple is not None else ""
+        yield from wrapped(
+            f"{position['symbol']} on {position['account']}: worth {money(position['value_usd'])}, {gain}{share}{in_r}",
+            look,
+            hanging=INDENT,
+        )
+        opened = moment(datetime.fromisoformat(position["opened_at"]))
+        yield from wrapped(
+            f"{position['quantity']} bought at {price(position['average_price'])}, now {price(position['price'])}; "
+            f"since {opened}",
+            look,
+            indent=INDENT * 2,
+        )
+        text, style = _stop_words(position)
+        yield from wrapped(text, look, indent=INDENT * 2, style=style)
+
+
+def _stop_words(position: PositionView) -> tuple[str, Style]:
+    stop = position["stop_price"]
+    if stop is None:
+        return "no stop yet: it follows in the next cycle", Style.BAD
+    where = "resting on the venue" if position["stop_resting"] else "being placed"
+    loss = (position["price"] - stop) * float(position["quantity"])
+    away = f", {percent((1 - stop / position['price']) * 100)} below" if position["price"] > 0 else ""
+    text = f"stop {price(stop)}, {where}{away}: {money(loss)} from here"
+    return text, Style.PLAIN if position["stop_resting"] else Style.WARN
+
+
+def _orders(model: StatusModel, look: Look) -> Iterator[Line]:
+    yield from heading("OPEN ORDERS", look)
+    orders = model.snapshot["orders"]
+    if not orders:
+        yield Line(f"{INDENT}none", Style.DIM)
+    for order in orders[:ORDERS_SHOWN]:
+        at = f" at {price(float(order['price']))}" if order["price"] is not None else ""
+        unknown = order["state"] == OrderState.UNKNOWN
+        state = "outcome unknown, the venue is being asked" if unknown else order["state"].replace("_", " ")
+        text = f"{order['purpose']}: {order['side']} {order['quantity']} {order['symbol']}{at} on {order['account']}"
+        style = Style.WARN if unknown else Style.PLAIN
+        yield from wrapped(f"{text}, {order['type']}, {state}", look, hanging=INDENT, style=style)
+    if len(orders) > ORDERS_SHOWN:
+        yield Line(f"{INDENT}and {len(orders) - ORDERS_SHOWN} more", Style.DIM)
+
+
+def _waiting(model: StatusModel, look: Look) -> Iterator[Line]:
+    snapshot = model.snapshot
+    busy = any(coin["action"] in ("enter", "add", "reduce", "exit") for coin in snapshot["coins"])
+    yield from heading("WHAT EACH COIN WAITS FOR" if busy else "WHY NOTHING HAPPENS", look)
+    if model.holder is None and model.mode is not TradingMode.REPLAY:
+        yield from wrapped("The bot is not running: start it with `bash scripts/run`.", look, style=Style.WARN)
+    if snapshot["engine_mode"] != EngineMode.ACTIVE:
+        text = f"{snapshot['engine_mode']}: {snapshot['engine_mode_reason'] or 'no reason is recorded'}."
+        yield from wrapped(text, look, style=Style.WARN)
+    if snapshot["engine_mode"] == EngineMode.STALLED:
+        text = "Ways out: a deposit, or time where a drawdown has made the sizes small."
+        yield from wrapped(text, look)
+    for coin in snapshot["coins"]:
+        yield from _coin(coin, look)
+    yield from _next_decision(model, look)
+
+
+def _coin(coin: CoinView, look: Look) -> Iterator[Line]:
+    to_open = coin["score_to_open"]
+    score = coin["score"]
+    known = f"score {bar(score)} {score:.2f}, opens at {to_open:.2f}" if score is not None else "no score yet"
+    yield Line(f"{INDENT}{coin['symbol']:<9} {known}  {price(coin['price']) if coin['price'] is not None else ''}")
+    inner = INDENT * 2
+    what, cure = explain(coin)
+    # That the score is too low stands above already.
+    if coin["refusal"] and coin["refusal"] != RefusalCode.SIGNAL_TOO_WEAK:
+        yield from wrapped(what, look, indent=inner)
+    elif not coin["refusal"] and ACTION_WORDS.get(coin["action"]):
+        target = f" Held {money(coin['held_usd'])}, target {money(coin['target_usd'])}." if coin["target_usd"] else ""
+        yield from wrapped(f"{ACTION_WORDS[coin['action']]}{target}", look, indent=inner)
+    trigger, now = coin["trigger_price"], coin["price"]
+    if trigger is not None and not coin["held_usd"]:
+        far = f", {percent((trigger / now - 1) * 100, signed=True)} from here" if now else ""
+        yield from wrapped(f"To open: a daily close above {price(trigger)}{far}.", look, indent=inner)
+    if coin["refusal"] and (coin["refusal"] != RefusalCode.SIGNAL_TOO_WEAK or trigger is None):
+        yield from wrapped(f"What would change it: {cure[:1].lower()}{cure[1:]}", look, indent=inner, hanging="  ")
+
+
+def _next_decision(model: StatusModel, look: Look) -> Iterator[Line]:
+    due = datetime.fromisoformat(model.snapshot["next_decision_at"])
+    wait_s = (due - model.account_now).total_seconds()
+    if model.mode is TradingMode.REPLAY and model.holder is None:
+        return
+    when = f"in {duration(wait_s)}" if wait_s > 0 else f"due {duration(-wait_s)} ago"
+    yield from wrapped(f"Next decision: {moment(due)}, {when}.", look)
+
+
+def _venues(model: StatusModel, look: Look) -> Iterator[Line]:
+    yield from heading("VENUES", look)
+    for venue in model.snapshot["venues"]:
+        money_text = f"{money(venue['equity_usd'])}, of which free cash {money(venue['free_cash_usd'])}"
+        yield from labelled(venue["account"], money_text, look, cells=WIDE)
+        for text, style in _venue_notes(venue):
+            yield from wrapped(text, look, indent=INDENT + " " * WIDE, style=style)
+
+
+def _venue_notes(venue: VenueView) -> Iterator[tuple[str, Style]]:
+    if venue["fee_origin"]:
+        # Entries rest as maker orders; stops and exits take.
+        round_trip = ((1 + venue["maker_pct"] / 100) / (1 - venue["taker_pct"] / 100) - 1) * 100
+        yield (
+            f"fees {percent(venue['maker_pct'], digits=2)} in, {percent(venue['taker_pct'], digits=2)} out: "
+            f"a round trip costs {percent(round_trip, digits=2)} ({venue['fee_origin']})",
+            Style.DIM,
+        )
+    if not venue["fresh"]:
+        age_s = venue["balance_age_s"]
+        since = "it has not answered yet" if age_s is None else f"last answer {duration(age_s)} before the last cycle"
+        yield f"stale: {since}", Style.WARN
+    if venue["dormant"]:
+        yield f"dormant: counted, no entries below {money(venue['minimum_balance_usd'])}", Style.WARN
+    if venue["foreign_assets"]:
+        coins = ", ".join(f"{quantity} {asset}" for asset, quantity in venue["foreign_assets"].items())
+        yield f"not the bot's, never counted, never touched: {coins}", Style.DIM
+
+
+def _days(model: StatusModel, look: Look) -> Iterator[Line]:
+    yield from heading(f"LAST {len(model.days)} DAYS" if len(model.days) > 1 else "TODAY", look)
+    columns = [
+        Column("day (UTC)"),
+        Column("result", right=True),
+        Column("change", right=True),
+        Column("equity", right=True, drop=2),
+        Column("fees", right=True, drop=1),
+    ]
+    rows = [
+        (
+            day.day.isoformat(),
+            money(day.pnl_usd, signed=True),
+            percent(day.change_pct, signed=True, digits=2),
+            money(day.equity),
+            money(float(day.fees_usd)),
+        )
+        for day in model.days
+    ]
+    yield from table(columns, rows, look) if rows else [Line(f"{INDENT}nothing yet", Style.DIM)]
+
+
+def _refusals(model: StatusModel, look: Look) -> Iterator[Line]:
+    yield from heading("REFUSALS", look)
+    if not model.refusal_counts:
+        yield Line(f"{INDENT}none", Style.DIM)
+        return
+    counts = ", ".join(f"{count:,} {code.replace('_', ' ')}" for code, count in model.refusal_counts.items())
+    yield from wrapped(f"since the start: {counts}", look, style=Style.DIM)
+    for refusal in model.refusals:
+        size = f" ({money(refusal.notional_usd)} not bought)" if refusal.notional_usd >= 0.01 else ""
+        text = f"{refusal.at:%Y-%m-%d} {refusal.symbol}: {explain_refusal(refusal).what}{size}"
+        yield from wrapped(text, look, hanging="  ")

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+from decide_samples import COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from bot.decide import allocation, codes
+from bot.decide.allocation import Budget, Coin, Rules, intend, lots_to_sell, size_entry
+from bot.decide.costs import loss_per_unit
+from bot.decide.risk import drawdown_scale
+
+EPS = 1e-9
+"""Relative slack for the rounding of floats, where a cap is computed in another order than in the code."""
+
+COARSE = Rules(0.01, 0.05, 10.0, 0.004, 0.006)
+MARKETS = (COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL, COARSE)
+
+
+def rules_of_any_market() -> st.SearchStrategy[Rules]:
+    made_up = st.builds(
+        Rules,
+        lot_step=st.sampled_from([1e-8, 1e-5, 0.001, 0.01, 1.0]),
+        min_amount=st.sampled_from([0.0, 1e-8, 0.001, 0.06, 1.0]),
+        min_cost=st.sampled_from([0.0, 0.5, 1.0, 10.0]),
+        fee_in=st.floats(0.0, 0.012),
+        fee_out=st.floats(0.0, 0.012),
+    )
+    return st.one_of(st.sampled_from(MARKETS), made_up)
+
+
+def spread(low: float, high: float) -> st.SearchStrategy[float]:
+    """Floats all over a range; ``st.floats`` alone prefers its ends."""
+    return st.integers(0, 10_000).map(lambda k: low + (high - low) * k / 10_000)
+
+
+COINS = st.builds(
+    Coin,
+    score=st.sampled_from([0.0, 0.5, 0.75, 8 / 9, 1.0]),
+    volatility=spread(0.1, 2.0),
+    stop_distance=st.one_of(spread(0.05, 0.3), spread(0.05, 0.3), st.floats(0.001, 1.2)),
+    price=st.one_of(spread(0.05, 500.0), spread(1_000.0, 200_000.0)),
+    bar_close=st.just(100.0),
+    held_usd=st.one_of(st.just(0.0), spread(0.0, 100.0)),
+)
+
+
+@st.composite
+def budgets(draw: st.DrawFn) -> Budget:
+    equity = draw(st.one_of(spread(10.0, 300.0), spread(300.0, 5_000.0)))
+    free_cash = equity * draw(spread(0.0, 1.0))
+    return Budget(
+        equity=equity,
+        free_cash=free_cash,
+        venue_free_cash=free_cash * draw(st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.0])),
+        position_cap=draw(st.sampled_from([0.05, 0.18, 0.36])),
+        risk_per_trade=draw(st.sampled_from([0.001, 0.01, 0.03, 0.05])),
+        cash_buffer=draw(st.sampled_from([0.0, 0.15, 0.15, 0.5])),
+        min_trade=draw(st.sampled_from([0.5, 5.0, 5.0, 20.0])),
+    )
+
+
+GAPS = st.one_of(spread(-50.0, 50.0), spread(0.0, 300.0), spread(50.0, 2_000.0), st.sampled_from([0.5, 5.0, 20.0]))
+
+MORE = st.floats(1e-6, 3.0)
+"""Relative increase, large enough for floats to tell the two apart."""
+
+SIZING = settings(max_examples=300)
+
+
+def assert_within_caps(size: allocation.Size, gap: float, coin: Coin, rules: Rules, budget: Budget) -> None:
+    amount = size.lots * rules.lot_step
+    notional = amount * coin.price
+    slack = EPS * budget.equity
+    assert size.notional == pytest.approx(notional, rel=EPS)
+    assert notional <= gap + slack
+    assert coin.held_usd + notional <= budget.position_cap * budget.equity + slack
+    loss = loss_per_unit(coin.stop_distance, rules.fee_in, rules.fee_out, allocation.SLIPPAGE)
+    assert (coin.held_usd + notional) * loss <= budget.risk_per_trade * budget.equity + slack
+    paid = notional * (1.0 + rules.fee_in)
+    assert budget.free_cash - paid >= budget.cash_buffer * budget.equity - slack
+    assert paid <= budget.venue_free_cash + slack
+    # What is bought can be bought, and sold again at the stop.
+    assert size.notional >= budget.min_trade
+    assert amount >= rules.min_amount * (1.0 - EPS)
+    assert notional >= rules.min_cost * (1.0 - EPS)
+    assert amount * coin.price * (1.0 - coin.stop_distance) >= rules.min_cost * (1.0 - EPS)
+
+
+@SIZING
+@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets())
+def test_size_entry_exceeds_no_cap_and_no_minimum(gap: float, coin: Coin, rules: Rules, budget: Budget) -> None:
+    size = size_entry(gap, coin, rules, budget)
+    assert isinstance(size.lots, int)
+    if size.code == codes.OK:
+        assert size.lots > 0
+        assert_within_caps(size, gap, coin, rules, budget)
+    else:
+        assert size.lots == 0
+        assert math.isfinite(size.limit)
+        assert math.isfinite(size.actual)
+        assert math.isfinite(size.notional)
+        if size.code == codes.COSTS_TOO_HIGH:
+            assert size.actual > size.limit
+        else:
+            assert size.actual < size.limit
+
+
+def test_size_entry_of_the_generated_cases_is_no_empty_exercise() -> None:
+    # The strategies above reach every answer that the sizer has.
+    seen: Counter[int] = Counter()
+
+    @settings(max_examples=1_000, database=None)
+    @given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets())
+    def collect(gap: float, coin: Coin, rules: Rules, budget: Budget) -> None:
+        seen[size_entry(gap, coin, rules, budget).code] += 1
+
+    collect()
+    answers = {
+        codes.OK,
+        codes.BELOW_MIN_TRADE,
+        codes.BELOW_VENUE_MINIMUM,
+        codes.UNSELLABLE,
+        codes.COSTS_TOO_HIGH,
+        codes.POSITION_CAP,
+        codes.RISK_PER_TRADE,
+        codes.CASH_BUFFER,
+        codes.VENUE_CASH,
+    }
+    assert set(seen) == answers
+    assert seen[codes.OK] >= 150
+
+
+@SIZING
+@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets(), more=st.floats(0.0, 1_000.0))
+def test_size_entry_with_more_cash_is_never_smaller(
+    gap: float, coin: Coin, rules: Rules, budget: Budget, more: float
+) -> None:
+    before = size_entry(gap, coin, rules, budget)
+    for richer in (
+        budget._replace(free_cash=budget.free_cash + more),
+        budget._replace(venue_free_cash=budget.venue_free_cash + more),
+        budget._replace(free_cash=budget.free_cash + more, venue_free_cash=budget.venue_free_cash + more),
+    ):
+        assert size_entry(gap, coin, rules, richer).lots >= before.lots
+
+
+@SIZING
+@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets(), more=MORE)
+def test_size_entry_with_a_wider_stop_is_never_larger(
+    gap: float, coin: Coin, rules: Rules, budget: Budget, more: float
+) -> None:
+    before = size_entry(gap, coin, rules, budget)
+    assume(before.code != codes.COSTS_TOO_HIGH)  # the one refusal that a wider stop lifts
+    wider = coin._replace(stop_distance=coin.stop_distance * (1.0 + more))
+    assert size_entry(gap, wider, rules, budget).lots <= before.lots
+
+
+@SIZING
+@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets(), more=MORE)
+def test_size_entry_with_a_higher_fee_is_never_larger(
+    gap: float, coin: Coin, rules: Rules, budget: Budget, more: float
+) -> None:
+    before = size_entry(gap, coin, rules, budget)
+    dear_in = rules._replace(fee_in=(rules.fee_in + 1e-6) * (1.0 + more))
+    dear_out = rules._replace(fee_out=(rules.fee_out + 1e-6) * (1.0 + more))
+    assert size_entry(gap, coin, dear_in, budget).lots <= before.lots
+    assert size_entry(gap, coin, dear_out, budget).lots <= before.lots
+
+
+@SIZING
+@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets(), more=st.floats(0.0, 100.0))
+def test_size_entry_with_more_held_is_never_larger_and_with_a_larger_gap_never_smaller(
+    gap: float, coin: Coin, rules: Rules, budget: Budget, more: float
+) -> None:
+    before = size_entry(gap, coin, rules, budget)
+    assert size_entry(gap, coin._replace(held_usd=coin.held_usd + more), rules, budget).lots <= before.lots
+    assert size_entry(gap + more, coin, rules, budget).lots >= before.lots
+
+
+@SIZING
+@given(coin=COINS, rules=rules_of_any_market(), budget=budgets(), first=st.floats(0.0, 0.2), second=st.floats(0.0, 0.2))
+def test_entry_after_a_larger_drawdown_is_never_larger(
+    coin: Coin, rules: Rules, budget: Budget, first: float, second: float
+) -> None:
+    coin = coin._replace(held_usd=0.0, bar_close=coin.price)
+    lots = []
+    for drawdown in sorted((first, second)):
+        intent = intend(coin, budget.equity, budget.position_cap, 3, drawdown_scale(drawdown, 0.12), 0.75)
+        assert intent.action in (codes.ENTER, codes.REFUSE)
+        lots.append(size_entry(intent.gap_usd, coin, rules, budget).lots if intent.action == codes.ENTER else 0)
+    assert lots[1] <= lots[0]
+
+
+@SIZING
+@given(coin=COINS, equity=st.floats(10.0, 5_000.0), scale=st.sampled_from([0.0, 0.25, 0.6, 1.0]))
+def test_intend_answers_are_whole(coin: Coin, equity: float, scale: float) -> None:
+    coin = coin._replace(bar_close=coin.price)
+    intent = intend(coin, equity, 0.18, 3, scale, 0.75)
+    assert 0.0 <= intent.target_usd <= 0.18 * equity * (1.0 + EPS)
+    holds_or_refuses = intent.action in (codes.HOLD, codes.REFUSE)
+    assert (intent.code == codes.OK) == (not holds_or_refuses)
+    assert math.isfinite(intent.limit) == holds_or_refuses
+    assert math.isfinite(intent.actual) == holds_or_refuses
+    assert (coin.held_usd == 0.0) == (intent.action in (codes.ENTER, codes.REFUSE))
+    if intent.action == codes.ADD:
+        assert 0.3 * intent.target_usd * (1.0 - EPS) < intent.gap_usd
+    if intent.action in (codes.REDUCE, codes.EXIT):
+        assert -coin.held_usd <= intent.gap_usd < 0.0
+
+
+@SIZING
+@given(
+    gap=st.floats(-1_000.0, 100.0),
+    price=st.floats(0.5, 200_000.0),
+    held_usd=st.floats(0.0, 1_000.0),
+    rules=rules_of_any_market(),
+)
+def test_lots_to_sell_leaves_all_none_or_what_can_be_sold(
+    gap: float, price: float, held_usd: float, rules: Rules
+) -> None:
+    lot_usd = rules.lot_step * price
+    held_lots = int(held_usd / lot_usd)
+    lots = lots_to_sell(gap, price, held_lots, rules)
+    minimum = max(rules.min_amount * price, rules.min_cost) * (1.0 - EPS)
+    assert 0 <= lots <= held_lots
+    if 0 < lots < held_lots:
+        assert lots * lot_usd >= minimum
+        assert (held_lots - lots) * lot_usd >= minimum
+        assert lots * lot_usd <= -gap * (1.0 + EPS)

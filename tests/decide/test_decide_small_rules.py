@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.decide import codes
+from bot.decide.costs import break_even_move, loss_per_unit
+from bot.decide.ensemble import MEMBERS, WEIGHTS, ensemble_score
+from bot.decide.risk import activation_limit, drawdown_scale, lower_limit, upper_limit
+from bot.domain.refusal import RefusalCode
+
+NAN = math.nan
+
+
+# -- ensemble -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scores", "weights", "expected"),
+    [
+        ((0.75,), (1.0,), 0.75),
+        ((0.0,), (1.0,), 0.0),
+        ((0.5, 1.0), (1.0, 3.0), 0.875),  # (0.5 + 3) / 4
+        ((NAN, 1.0, 0.5), (1.0, 1.0, 3.0), 0.625),  # (1 + 1.5) / 4: the other weights are scaled up
+        ((0.25, NAN), (2.0, 6.0), 0.25),
+        ((0.25, 0.75), (1.0, 0.0), 0.25),
+    ],
+)
+def test_ensemble_score_is_the_weighted_mean_of_the_numbers(
+    scores: tuple[float, ...], weights: tuple[float, ...], expected: float
+) -> None:
+    assert ensemble_score(scores, weights) == expected
+
+
+@pytest.mark.parametrize(
+    ("scores", "weights"),
+    [((NAN,), (1.0,)), ((NAN, NAN), (1.0, 2.0)), ((), ()), ((NAN, 0.5), (1.0, 0.0))],
+)
+def test_ensemble_score_without_a_value_is_nan(scores: tuple[float, ...], weights: tuple[float, ...]) -> None:
+    assert math.isnan(ensemble_score(scores, weights))
+
+
+def test_ensemble_table_has_one_weight_per_member() -> None:
+    assert MEMBERS == ("trend",)
+    assert WEIGHTS == (1.0,)
+
+
+@given(score=st.floats(0.0, 1.0))
+def test_ensemble_of_one_member_is_that_member(score: float) -> None:
+    assert ensemble_score((score,), WEIGHTS) == score
+
+
+# -- costs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fee_in", "fee_out", "expected"),
+    [
+        (0.012, 0.012, 0.0243),  # Coinbase taker/taker: 1.012 / 0.988 - 1 = 0.024291
+        (0.006, 0.012, 0.0182),  # maker/taker: 1.006 / 0.988 - 1 = 0.018219
+        (0.006, 0.006, 0.0121),
+        (0.004, 0.004, 0.0080),  # Kraken taker/taker: 1.004 / 0.996 - 1 = 0.008032
+        (0.0025, 0.004, 0.0065),  # 1.0025 / 0.996 - 1 = 0.006526
+        (0.0025, 0.0025, 0.0050),
+        (0.0, 0.0, 0.0),
+    ],
+)
+def test_break_even_move_matches_the_table(fee_in: float, fee_out: float, expected: float) -> None:
+    assert break_even_move(fee_in, fee_out) == pytest.approx(expected, abs=5e-5)
+
+
+@given(fee_in=st.floats(0.0, 0.05), fee_out=st.floats(0.0, 0.05))
+def test_break_even_move_pays_both_fees_exactly(fee_in: float, fee_out: float) -> None:
+    # $1 costs 1 + fee_in; sold at 1 + move it brings (1 + move)(1 - fee_out).
+    assert (1.0 + break_even_move(fee_in, fee_out)) * (1.0 - fee_out) == pytest.approx(1.0 + fee_in, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("stop_distance", "fee_in", "fee_out", "slippage", "expected"),
+    [
+        (0.06, 0.006, 0.012, 0.001, 0.07828),  # 0.06 + 0.006 + 0.012 x 0.94 + 0.001
+        (0.06, 0.0025, 0.004, 0.001, 0.06726),  # 0.06 + 0.0025 + 0.004 x 0.94 + 0.001
+        (0.10, 0.0, 0.0, 0.0, 0.10),
+        (1.0, 0.006, 0.012, 0.0, 1.006),  # everything is lost: no exit fee is left to pay
+    ],
+)
+def test_loss_per_unit_adds_fees_and_slippage(
+    stop_distance: float, fee_in: float, fee_out: float, slippage: float, expected: float
+) -> None:
+    assert loss_per_unit(stop_distance, fee_in, fee_out, slippage) == pytest.approx(expected, rel=1e-12)
+
+
+# -- drawdown and limits --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("drawdown", "expected"),
+    [
+        (-0.01, 1.0),
+        (0.0, 1.0),
+        (0.03, 0.773196),  # 0.09 / (0.12 x 0.97)
+        (0.06, 0.531915),  # 0.06 / (0.12 x 0.94)
+        (0.09, 0.274725),  # 0.03 / (0.12 x 0.91)
+        (0.10, 0.25),  # the pure rule says 0.02 / (0.12 x 0.90) = 0.185: the floor holds
+        (math.nextafter(0.12, 0.0), 0.25),
+        (0.12, 0.0),
+        (0.50, 0.0),
+        (NAN, 0.0),
+        (math.inf, 0.0),
+    ],
+)
+def test_drawdown_scale_follows_grossman_and_zhou_with_a_floor(drawdown: float, expected: float) -> None:
+    assert drawdown_scale(drawdown, 0.12) == pytest.approx(expected, abs=5e-7)
+
+
+@pytest.mark.parametrize(("drawdown", "max_drawdown"), [(0.0, 0.0), (0.05, NAN), (-0.05, NAN), (NAN, NAN)])
+def test_drawdown_scale_without_a_usable_limit_is_zero(drawdown: float, max_drawdown: float) -> None:
+    assert drawdown_scale(drawdown, max_drawdown) == 0.0
+
+
+@given(
+    first=st.floats(-0.5, 1.0), second=st.floats(-0.5, 1.0), max_drawdown=st.sampled_from([0.01, 0.05, 0.12, 0.3, 1.0])
+)
+def test_drawdown_scale_never_rises_with_the_drawdown(first: float, second: float, max_drawdown: float) -> None:
+    small, large = sorted((first, second))
+    at_small, at_large = drawdown_scale(small, max_drawdown), drawdown_scale(large, max_drawdown)
+    assert 0.0 <= at_large <= at_small <= 1.0
+    assert (at_small == 0.0) == (small >= max_drawdown)
+    assert at_small == 0.0 or at_small >= 0.25
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "active"),
+    [(0.0599, 0.06, 0), (0.06, 0.06, 1), (0.07, 0.06, 1), (2, 3, 0), (3, 3, 1), (NAN, 0.06, 1), (0.01, NAN, 1)],
+)
+def test_upper_limit_is_active_from_the_limit_on(used: float, limit: float, active: int) -> None:
+    assert upper_limit(used, limit).active == active
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "active"),
+    [(0.1499, 0.15, 1), (0.15, 0.15, 0), (0.9, 0.15, 0), (NAN, 0.15, 1), (0.9, NAN, 1)],
+)
+def test_lower_limit_is_active_below_the_limit(used: float, limit: float, active: int) -> None:
+    assert lower_limit(used, limit).active == active
+
+
+def test_limits_give_back_what_they_compared() -> None:
+    assert tuple(upper_limit(0.02, 0.06)) == (0, 0.02, 0.06)
+    assert tuple(lower_limit(0.02, 0.15)) == (1, 0.02, 0.15)
+
+
+@pytest.mark.parametrize(
+    ("equity", "activated", "active", "limit"),
+    [
+        (14.99, 0, 1, 15.0),
+        (15.0, 0, 0, 15.0),
+        (14.88, 1, 0, 13.2),  # after the first fee
+        (13.2, 1, 0, 13.2),  # 15 x (1 - 0.12)
+        (13.19, 1, 1, 13.2),
+        (NAN, 1, 1, 13.2),
+        (NAN, 0, 1, 15.0),
+    ],
+)
+def test_activation_limit_asks_for_less_once_active(equity: float, activated: int, active: int, limit: float) -> None:
+    reading = activation_limit(equity, activated, 15.0, 0.12)
+    assert reading.active == active
+    assert reading.limit == pytest.approx(limit, rel=1e-12)
+
+
+# -- codes ----------------------------------------------------------------------------------------
+
+
+def test_codes_carry_their_own_names() -> None:
+    numbers = {name: value for name, value in vars(codes).items() if isinstance(value, int)}
+    actions = {name: value for name, value in numbers.items() if name.lower() in codes.ACTION_NAMES}
+    refusals = {name: value for name, value in numbers.items() if name not in actions and name != "OK"}
+    assert sorted(actions.values()) == list(range(6))
+    assert sorted(refusals.values()) == list(range(1, 13))
+    assert all(codes.ACTION_NAMES[value] == name.lower() for name, value in actions.items())
+    assert all(codes.REFUSAL_NAMES[value] == name.lower() for name, value in refusals.items())
+
+
+def test_codes_are_known_to_the_domain() -> None:
+    assert codes.OK == 0
+    assert codes.REFUSAL_NAMES[codes.OK] == ""
+    assert {RefusalCode(name).value for name in codes.REFUSAL_NAMES[1:]} == set(codes.REFUSAL_NAMES[1:])

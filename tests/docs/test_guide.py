@@ -1,0 +1,101 @@
+"""The guide is true: its commands and snippets run, and it names what there is."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.cli.main import COMMANDS
+from bot.domain.refusal import RefusalCode
+from bot.scaling.ladder import SCALING_TIERS
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "MICRO_MASTER_GUIDE.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECONDS_MAX = 60
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks like a clone, so that the commands can be run as they stand."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("bot.py", "bot", "scripts", ".env.micro_capital"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def run_in(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "STATE_DIR": "."}
+    return subprocess.run(
+        command,
+        check=False,
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+    )
+
+
+def test_guide_commands_run_in_their_order_all_succeed(clone: Path) -> None:
+    commands = blocks("bash")
+    assert len(commands) >= 4
+    for block in commands:
+        result = run_in(clone, ["bash", "-euo", "pipefail", "-c", block])
+        assert result.returncode == 0, f"{block}\n{result.stdout}\n{result.stderr}"
+        assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("snippet", blocks("python"))
+def test_guide_snippet_run_as_written_succeeds(tmp_path: Path, clone: Path, snippet: str) -> None:
+    (tmp_path / "bot").symlink_to(ROOT / "bot")
+    result = run_in(tmp_path, [sys.executable, "-c", snippet])
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("code", list(RefusalCode))
+def test_guide_refusal_table_names_every_code(code: RefusalCode) -> None:
+    assert f"| `{code.value}` |" in GUIDE
+
+
+def test_guide_refusal_table_names_no_other_code() -> None:
+    table = GUIDE.split("## Refusals")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == set(RefusalCode)
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_readme_and_guide_name_every_command(command: str) -> None:
+    assert re.search(rf"bot\.py {command}\b|`{command}`", README + GUIDE)
+
+
+def test_guide_tier_table_equals_the_ladder() -> None:
+    for tier in SCALING_TIERS:
+        row = next(line for line in GUIDE.splitlines() if line.startswith(f"| {tier.name} "))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[1:4] == [f"${tier.min_equity:.0f}", str(tier.max_positions), f"{tier.risk_per_trade:.0f} %"]
+        assert cells[4:] == [
+            "allowed" if tier.copy_trading else "no",
+            "allowed" if tier.leverage_enabled else "no",
+        ]
+
+
+def test_links_of_readme_lead_to_files() -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", README + GUIDE)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_words_promise_no_return() -> None:
+    for text in (README, GUIDE):
+        assert re.search(r"promises no return", text, flags=re.IGNORECASE)
+        assert not re.search(r"guaranteed|risk-free|passive income", text, flags=re.IGNORECASE)

@@ -1,0 +1,487 @@
+"""A whole engine for tests: the real paper venue and ledger, prices moved by hand, every port breakable.
+
+At ``START`` 120 daily bars are closed, each 2 % above the one before, so that the score is 1.0. The
+newest close is 100.0; at price 100 the bid is 99.95 and the ask 100.05 (half a spread is 5 bp). Fees are
+0.6 % maker and 1.2 % taker. The stop distance follows from the bars alone: ``STOP_DISTANCE``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bot.domain.account import Balance, FeeSchedule, Fill
+from bot.domain.errors import VenueError
+from bot.domain.instrument import Instrument
+from bot.domain.market import MS_PER_DAY, Candle, Ticker
+from bot.domain.modes import TradingMode
+from bot.domain.orders import Order, OrderReport, Purpose
+from bot.engine.config import EngineConfig
+from bot.engine.engine import CycleResult, Engine
+from bot.engine.tiers import TierKeeper
+from bot.ports import Outcome
+from bot.scaling.ladder import SCALING_TIERS
+from bot.scaling.state import TierState
+from bot.storage.ledger import SqliteLedger
+from bot.storage.state_file import JsonStateFile
+from bot.venues.matching import MatchingCore
+from bot.venues.paper import PaperVenue
+from bot.venues.rules import paper_instruments
+
+D = Decimal
+START = datetime(2024, 6, 1, 0, 1, tzinfo=UTC)
+"""A minute after the newest daily bar closed: the first cycle decides."""
+TODAY_MS = 1_717_200_000_000
+"""2024-06-01 00:00 UTC."""
+WARM_UP_DAYS = 120
+DAILY_RISE = 1.02
+HALF_SPREAD = D("0.0005")
+COINBASE_FEES = FeeSchedule(maker_frac=D("0.006"), taker_frac=D("0.012"), origin="test")
+KRAKEN_FEES = FeeSchedule(maker_frac=D("0.0025"), taker_frac=D("0.004"), origin="test")
+FEES = {"coinbase": COINBASE_FEES, "kraken": KRAKEN_FEES}
+MINIMUMS = {"coinbase": 10.0, "kraken": 50.0}
+BTC, ETH, SOL = "BTC/USD", "ETH/USD", "SOL/USD"
+
+
+class ProcessDiedError(BaseException):
+    """The simulated end of the process; no ``except Exception`` may catch it."""
+
+
+def rising_days(count: int = WARM_UP_DAYS, *, last_close: float = 100.0, until_ms: int = TODAY_MS) -> list[Candle]:
+    """Daily bars whose closes rise by 2 % each: every close is above every earlier high."""
+    days = []
+    for i in range(count):
+        close = last_close / DAILY_RISE ** (count - 1 - i)
+        before = close / DAILY_RISE
+        days.append(Candle(until_ms - (count - i) * MS_PER_DAY, before, close * 1.005, before * 0.995, close, 1.0))
+    return days
+
+
+def next_day(days: list[Candle], close: float) -> Candle:
+    """A quiet bar after the newest one that closes at ``close``."""
+    last = days[-1]
+    high, low = max(last.close, close) * 1.005, min(last.close, close) * 0.995
+    return Candle(last.open_ms + MS_PER_DAY, last.close, high, low, close, 1.0)
+
+
+class HandClock:
+    """A clock that stands where it was put."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self.moment = start
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wait_until(self, moment: datetime) -> None:
+        self.moment = max(self.moment, moment)
+
+
+class Board:
+    """A price feed: the price of each symbol as it was put last, and listed daily bars."""
+
+    bar_ms = 60_000
+
+    def __init__(self, days: Mapping[str, list[Candle]]) -> None:
+        self.days = {symbol: list(bars) for symbol, bars in days.items()}
+        self.prices = {symbol: bars[-1].close for symbol, bars in days.items()}
+        self.price_age_ms = 0
+
+    def bars(self, symbol: str, after_ms: int, now_ms: int) -> list[Candle]:
+        return []
+
+    def opening(self, symbol: str, now_ms: int) -> tuple[float, int] | None:
+        price = self.prices.get(symbol)
+        return None if price is None else (price, now_ms - self.price_age_ms)
+
+    def closed_candles(self, symbol: str, timeframe: str, since_ms: int, now_ms: int) -> list[Candle]:
+        assert timeframe == "1d"
+        if symbol not in self.days:
+            raise VenueError(f"no candles for {symbol}")
+        return [bar for bar in self.days[symbol] if since_ms <= bar.open_ms and bar.open_ms + MS_PER_DAY <= now_ms]
+
+    def close_day(self, symbol: str, close: float) -> None:
+        """Append the bar of the day that is ending, and put the price at its close."""
+        self.days[symbol].append(next_day(self.days[symbol], close))
+        self.prices[symbol] = close
+
+
+@dataclass(slots=True)
+class Fuse:
+    """Counts the calls to the ports and ends the process at the ``left``-th, before or after its effect."""
+
+    left: int | None = None
+    after: bool = False
+    touched: int = 0
+    at: str = ""
+
+    @contextmanager
+    def touch(self, name: str) -> Iterator[None]:
+        self.touched += 1
+        burns = self.left is not None and self.touched == self.left
+        if burns and not self.after:
+            self.at = f"before {name}"
+            raise ProcessDiedError(self.at)
+        yield
+        if burns:
+            self.at = f"after {name}"
+            raise ProcessDiedError(self.at)
+
+
+class RigVenue:
+    """A paper venue that can be told to fail.
+
+    ``down``: methods that raise VenueError without an effect. ``mute``: methods that take effect and then
+    raise, so that the answer is lost. ``before``: called with the order before ``submit`` or ``cancel``.
+    """
+
+    def __init__(self, inner: PaperVenue, core: MatchingCore, fuse: Fuse) -> None:
+        self.inner = inner
+        self.core = core
+        self.fuse = fuse
+        self.down: set[str] = set()
+        self.mute: set[str] = set()
+        self.before: dict[str, Callable[[Order], None]] = {}
+        self.hidden_tickers: set[str] = set()
+        self.hidden_candles: set[str] = set()
+        self.repeat_fills = False
+        self.extra_fills: list[Fill] = []
+        self.submitted: list[Order] = []
+        self.cancels: list[Order] = []
+
+    @property
+    def account(self) -> str:
+        return self.inner.account
+
+    def silence(self) -> None:
+        """Answer nothing at all from now on."""
+        self.down = set(ALL_METHODS)
+
+    def speak(self) -> None:
+        self.down = set()
+
+    def _check(self, method: str) -> None:
+        if method in self.down:
+            raise VenueError(f"{self.account}: {method} is down")
+
+    def instruments(self) -> Mapping[str, Instrument]:
+        self._check("instruments")
+        return self.inner.instruments()
+
+    def fees(self) -> FeeSchedule:
+        self._check("fees")
+        return self.inner.fees()
+
+    def balances(self) -> Mapping[str, Balance]:
+        self._check("balances")
+        return self.inner.balances()
+
+    def tickers(self) -> Mapping[str, Ticker]:
+        self._check("tickers")
+        return {s: t for s, t in self.inner.tickers().items() if s not in self.hidden_tickers}
+
+    def candles(self, symbol: str, timeframe: str, since_ms: int) -> Sequence[Candle]:
+        self._check("candles")
+        if symbol in self.hidden_candles:
+            raise VenueError(f"{self.account}: no candles of {symbol}")
+        return self.inner.candles(symbol, timeframe, since_ms)
+
+    def open_orders(self) -> Sequence[OrderReport]:
+        self._check("open_orders")
+        return self.inner.open_orders()
+
+    def find_order(self, client_order_id: str, symbol: str) -> OrderReport | None:
+        self._check("find_order")
+        return self.inner.find_order(client_order_id, symbol)
+
+    def fills_since(self, cursor: str) -> tuple[Sequence[Fill], str]:
+        self._check("fills_since")
+        fills, following = self.inner.fills_since("" if self.repeat_fills else cursor)
+        return [*fills, *self.extra_fills], following
+
+    def submit(self, order: Order) -> Outcome:
+        if "submit" in self.before:
+            self.before["submit"](order)
+        self._check("submit")
+        with self.fuse.touch(f"{self.account}.submit {order.purpose}"):
+            self.submitted.append(order)
+            outcome = self.inner.submit(order)
+        if "submit" in self.mute:
+            raise VenueError(f"{self.account}: no answer to submit")
+        return outcome
+
+    def cancel(self, order: Order) -> Outcome:
+        if "cancel" in self.before:
+            self.before["cancel"](order)
+        self._check("cancel")
+        with self.fuse.touch(f"{self.account}.cancel {order.purpose}"):
+            self.cancels.append(order)
+            outcome = self.inner.cancel(order)
+        if "cancel" in self.mute:
+            raise VenueError(f"{self.account}: no answer to cancel")
+        return outcome
+
+
+ALL_METHODS = (
+    "instruments fees balances tickers candles open_orders find_order fills_since submit cancel".split()  # noqa: SIM905
+)
+LEDGER_WRITES = frozenset(
+    "record_intent record_transition record_fill record_flow record_bars record_decision record_refusal"
+    " record_guard_event record_equity set_value".split()  # noqa: SIM905
+)
+
+
+class FusedLedger:
+    """The real ledger; each write outside a transaction, and each transaction's end, touches the fuse."""
+
+    def __init__(self, inner: SqliteLedger, fuse: Fuse) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self._in_block = False
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in LEDGER_WRITES:
+            return found
+
+        def write(*args: Any, **kwargs: Any) -> Any:
+            if self._in_block:
+                return found(*args, **kwargs)
+            with self._fuse.touch(f"ledger.{name}"):
+                return found(*args, **kwargs)
+
+        return write
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._fuse.touch("ledger.transaction"):
+            self._in_block = True
+            try:
+                with self._inner.transaction():
+                    yield
+            finally:
+                self._in_block = False
+
+
+class FusedStateFile:
+    """The real state file; each save touches the fuse."""
+
+    def __init__(self, inner: JsonStateFile, fuse: Fuse) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self.saves = 0
+
+    def load(self) -> dict[str, object]:
+        return self._inner.load()
+
+    def save(self, state: Mapping[str, object]) -> None:
+        self.saves += 1
+        with self._fuse.touch("state_file.save"):
+            self._inner.save(state)
+
+
+class ListedControl:
+    """Commands waiting in a list."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Mapping[str, object]] = []
+
+    def put(self, command: str, **arguments: object) -> None:
+        self.waiting.append({"command": command, **arguments})
+
+    def take_all(self) -> list[Mapping[str, object]]:
+        taken, self.waiting = self.waiting, []
+        return taken
+
+
+@dataclass(slots=True)
+class Rig:
+    """Engine, clock, prices, venues, files; ``restart`` is what a crash and a new start do."""
+
+    folder: Path
+    clock: HandClock
+    board: Board
+    venues: dict[str, RigVenue]
+    config: EngineConfig
+    fuse: Fuse
+    control: ListedControl = field(default_factory=ListedControl)
+    ledger: SqliteLedger = field(init=False)
+    engine: Engine = field(init=False)
+    state_file: FusedStateFile = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self.ledger = SqliteLedger(self.folder / "ledger.sqlite3", durable=False)
+        inner = JsonStateFile(self.folder / "state.json", durable=False, check=TierState.from_json)
+        self.state_file = FusedStateFile(inner, self.fuse)
+        fused: Any = FusedLedger(self.ledger, self.fuse)
+        self.engine = Engine(
+            config=self.config,
+            venues=list(self.venues.values()),
+            ledger=fused,
+            tiers=TierKeeper(self.state_file, SCALING_TIERS),
+            control=self.control,
+        )
+
+    def restart(self, **changes: Any) -> None:
+        """End without a farewell and start over the same files; ``changes`` are to the configuration."""
+        self.ledger.close()
+        self.config = replace(self.config, **changes)
+        self._start()
+
+    @property
+    def venue(self) -> RigVenue:
+        """The first account."""
+        return next(iter(self.venues.values()))
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def cycle(self, *, after_s: float = 60.0, **prices: float) -> CycleResult:
+        """Let time pass, put prices (``BTC=95.0``), run one cycle."""
+        for coin, price in prices.items():
+            self.board.prices[f"{coin}/USD"] = price
+        self.clock.moment += timedelta(seconds=after_s)
+        return self.engine.cycle(self.clock.now())
+
+    def first_cycle(self) -> CycleResult:
+        return self.cycle(after_s=0.0)
+
+    def next_decision(self, **closes: float) -> CycleResult:
+        """Close the day at these prices and run the cycle that decides, a minute after midnight."""
+        midnight = (self.clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0)
+        for symbol in self.board.days:
+            self.board.close_day(symbol, closes.get(symbol.partition("/")[0], self.board.prices[symbol]))
+        self.clock.moment = midnight + timedelta(minutes=1)
+        return self.engine.cycle(self.clock.now())
+
+    def entered(self, **dips: float) -> Rig:
+        """Run the first cycle and let its entries fill: by default at a dip of BTC to 99.9."""
+        self.first_cycle()
+        self.cycle(**(dips or {"BTC": 99.9}))
+        return self
+
+    def orders(self, purpose: Purpose | None = None) -> list[Order]:
+        """All orders of the ledger, oldest first."""
+        rows = self.ledger._rows("SELECT client_order_id FROM intents ORDER BY seq")
+        found = [self.ledger.order(row[0]) for row in rows]
+        return [order for order in found if order is not None and (purpose is None or order.purpose is purpose)]
+
+    def refusals(self) -> list[tuple[str, str]]:
+        """(code, symbol) of the stored refusals, oldest first."""
+        return [(row[0], row[1]) for row in self.ledger._rows("SELECT code, symbol FROM refusals ORDER BY seq")]
+
+    def refusal(self, code: str) -> tuple[float, float, str, str]:
+        """(limit, actual, unit, account) of the newest refusal of this code."""
+        rows = self.ledger._rows(
+            "SELECT limit_value, actual, unit, account FROM refusals WHERE code = ? ORDER BY seq DESC", (code,)
+        )
+        assert rows, f"no refusal {code}, only {self.refusals()}"
+        return rows[0]
+
+    def guard_events(self) -> list[tuple[str, bool]]:
+        rows = self.ledger._rows("SELECT name, active FROM guard_events ORDER BY seq")
+        return [(row[0], bool(row[1])) for row in rows]
+
+    def decisions(self) -> list[tuple[str, str]]:
+        """(symbol, action), oldest first."""
+        return [(row[0], row[1]) for row in self.ledger._rows("SELECT symbol, action FROM decisions ORDER BY seq")]
+
+    def stops(self) -> list[Order]:
+        return self.engine.desk.live(purpose=Purpose.STOP)
+
+    def entries(self) -> list[Order]:
+        return self.engine.desk.live(purpose=Purpose.ENTRY)
+
+
+def make_rig(
+    folder: Path,
+    *,
+    cash: Mapping[str, str] | None = None,
+    coins: Sequence[str] = ("BTC",),
+    days: Mapping[str, list[Candle]] | None = None,
+    fuse: Fuse | None = None,
+    **changes: Any,
+) -> Rig:
+    """An engine over accounts with this cash (by default $100 on coinbase) and these coins."""
+    cash = {"coinbase": "100"} if cash is None else cash
+    folder.mkdir(parents=True, exist_ok=True)
+    symbols = tuple(f"{coin}/USD" for coin in coins)
+    board = Board(days if days is not None else {symbol: rising_days() for symbol in symbols})
+    clock = HandClock()
+    fuse = fuse or Fuse()
+    venues = {}
+    for name, amount in cash.items():
+        core = MatchingCore(
+            account=name, instruments=paper_instruments(name, coins), fees=FEES[name], half_spread_frac=HALF_SPREAD
+        )
+        if D(amount):
+            core.deposit("USD", D(amount))
+        venues[name] = RigVenue(PaperVenue(core=core, feed=board, clock=clock), core, fuse)
+    config = EngineConfig(
+        trading_mode=TradingMode.SIMULATED,
+        coins=tuple(coins),
+        symbols=symbols,
+        primary_account=next(iter(cash)),
+        bar_source="test",
+        poll_s=60.0,
+        position_cap_frac=0.18,
+        cash_buffer_frac=0.15,
+        daily_loss_frac=0.06,
+        drawdown_frac=0.12,
+        max_losses=3,
+        min_score=0.75,
+        min_trade_usd=5.0,
+        min_equity_usd=15.0,
+        venue_minimum_usd={name: MINIMUMS[name] for name in cash},
+        max_positions_ceiling=None,
+        risk_ceiling_pct=None,
+        halt_flattens=False,
+        stale_after_s=900.0,
+    )
+    return Rig(
+        folder=folder, clock=clock, board=board, venues=venues, config=replace(config, **changes), fuse=fuse
+    )
+
+
+# -- checks that hold whenever everything has been settled
+
+
+def assert_books_equal_venues(rig: Rig) -> None:
+    """Cash, coins and fees agree to the last digit."""
+    book = rig.engine.book
+    for name, venue in rig.venues.items():
+        held = venue.core.balances()
+        cash = held["USD"].total if "USD" in held else D(0)
+        assert book.cash.get((name, "USD"), D(0)) == cash, f"{name}: books {book.cash}, venue {cash}"
+        coins = {asset: balance.total for asset, balance in held.items() if asset != "USD"}
+        ours = {s.partition("/")[0]: p.quantity for (a, s), p in book.positions.items() if a == name}
+        assert ours == coins, f"{name}: books {ours}, venue {coins}"
+        fills, _ = venue.core.fills_since("")
+        fees = sum((fill.fee for fill in fills), D(0))
+        assert book.quote[name, "USD"].fees == fees if (name, "USD") in book.quote else fees == 0
+
+
+def assert_orders_equal_venues(rig: Rig) -> None:
+    """What the ledger calls live is what rests, with the same filled quantity."""
+    for name, venue in rig.venues.items():
+        resting = {report.client_order_id: report.filled_quantity for report in venue.core.open_orders()}
+        live = {o.client_order_id: o.filled_quantity for o in rig.ledger.live_orders() if o.account == name}
+        assert live == resting, f"{name}: ledger {live}, venue {resting}"
+
+
+def assert_protected(rig: Rig) -> None:
+    """Every position has exactly one resting stop, of its full size."""
+    for (name, symbol), position in rig.engine.book.positions.items():
+        stops = [o for o in rig.engine.desk.live(name, symbol) if o.purpose is Purpose.STOP]
+        assert [stop.remaining for stop in stops] == [position.quantity], f"{name} {symbol}: {stops}"
+        resting = {report.client_order_id for report in rig.venues[name].core.open_orders()}
+        assert stops[0].client_order_id in resting
