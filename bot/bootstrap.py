@@ -52,6 +52,9 @@ PAPER_ACCOUNTS_FILE = "paper_accounts.json"
 CYCLE_OFFSET = timedelta(seconds=60)
 """Replayed and simulated cycles run this long after a bar opened, as the live decision does."""
 
+SIMULATED_STEP = timedelta(hours=1)
+"""Virtual time from one simulated cycle to the next."""
+
 DEFAULT_SEED = 15
 """Of the built-in market: at its start two of the three coins are in a trend, so that there is something to see."""
 
@@ -141,7 +144,8 @@ def open_replay(
             poll_s=bar_s,
             snapshot_every_cycles=1_000_000,
         )
-        return _session(config, venues, clock, folder, stack.pop_all())
+        ledger = stack.enter_context(SqliteLedger(ledger_path(folder), durable=False))
+        return _session(config, venues, clock, folder, stack.pop_all(), ledger=ledger)
 
 
 def open_simulated(settings: Settings, *, seed: int | None, pace_s: float, stop: StopSignal, now: datetime) -> Session:
@@ -154,13 +158,13 @@ def open_simulated(settings: Settings, *, seed: int | None, pace_s: float, stop:
     with ExitStack() as stack:
         stack.enter_context(ModeLock(folder, now=now, command="run --simulated"))
         store = SimulationStore(JsonStateFile(folder / PAPER_ACCOUNTS_FILE, durable=False))
+        if store.stored and not ledger_path(folder).exists():
+            raise ConfigError(_half_missing(folder, ledger_path(folder)))
+        # The ledger is made first: a start that is killed between the two leaves an empty one, which is no account yet.
+        ledger = stack.enter_context(SqliteLedger(ledger_path(folder), durable=False))
         is_new = not store.stored
-        if is_new == ledger_path(folder).exists():
-            missing = folder / PAPER_ACCOUNTS_FILE if is_new else ledger_path(folder)
-            raise ConfigError(
-                f"{folder}: {missing.name} is missing while its counterpart is there; "
-                f"delete the folder to begin a new simulation"
-            )
+        if is_new and ledger.flows():
+            raise ConfigError(_half_missing(folder, folder / PAPER_ACCOUNTS_FILE))
         if is_new:
             hour = now.replace(minute=0, second=0, microsecond=0)
             store.begin(seed=DEFAULT_SEED if seed is None else seed, started_at=hour, now=hour + CYCLE_OFFSET)
@@ -169,7 +173,9 @@ def open_simulated(settings: Settings, *, seed: int | None, pace_s: float, stop:
                 f"--seed {seed}: the simulation in {folder} runs on seed {store.seed}; "
                 f"leave --seed out to continue it, or delete the folder to begin a new one"
             )
-        clock = PacedClock(store.now, pace_s=pace_s, stop=stop)
+        # The stored time is that of the last cycle; a run that continues begins with the next one.
+        begin_at = store.now if is_new else store.now + SIMULATED_STEP
+        clock = PacedClock(begin_at, pace_s=pace_s, stop=stop)
         store.run_by(clock)
         feed: PriceFeed = BuiltinMarket(seed=store.seed, start=store.started_at)
         amounts = split_equity(settings.paper_equity, accounts, settings)
@@ -182,10 +188,19 @@ def open_simulated(settings: Settings, *, seed: int | None, pace_s: float, stop:
             coins=settings.trade_only,
             accounts=accounts,
             bar_source=f"builtin-{store.seed}",
-            poll_s=3600.0,
+            poll_s=SIMULATED_STEP.total_seconds(),
             snapshot_every_cycles=1,
         )
-        return _session(config, venues, clock, folder, stack.pop_all(), after_cycle=lambda _: store.save())
+        return _session(
+            config, venues, clock, folder, stack.pop_all(), ledger=ledger, after_cycle=lambda _: store.save()
+        )
+
+
+def _half_missing(folder: Path, missing: Path) -> str:
+    return (
+        f"{folder}: {missing.name} is missing while its counterpart is there; "
+        f"delete the folder to begin a new simulation"
+    )
 
 
 def _session(
@@ -195,11 +210,11 @@ def _session(
     folder: Path,
     resources: ExitStack,
     *,
+    ledger: SqliteLedger,
     after_cycle: Callable[[datetime], None] = lambda _: None,
 ) -> Session:
-    """Open ledger and tier state in the folder and put the engine together; owns ``resources``."""
+    """Open the tier state in the folder and put the engine together; owns ``resources``."""
     with resources:
-        ledger = resources.enter_context(SqliteLedger(ledger_path(folder), durable=False))
         state_file = JsonStateFile(folder / STATE_FILE_NAME, durable=False, check=TierState.from_json)
         engine = Engine(
             config=config,

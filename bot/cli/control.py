@@ -45,9 +45,18 @@ def resume(*, reset_drawdown: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def flatten(*, yes: bool) -> None:
     """Sell every position at the market and stay halted."""
-    if not yes and click.prompt("This sells every position at the market. Type 'flatten' to go on") != "flatten":
-        raise click.ClickException("nothing was done")
+    if not (yes or _confirmed()):
+        raise click.ClickException("nothing was sold; answer 'flatten', or add --yes where nobody can answer")
     _command("flatten", "Everything is being sold; then HALTED. `resume` goes on.")
+
+
+def _confirmed() -> bool:
+    question = "This sells every position at the market. Type 'flatten' to go on"
+    try:
+        return bool(click.prompt(question, err=True) == "flatten")
+    except click.Abort:  # nobody is there to answer, or Ctrl-C
+        click.echo(err=True)
+        return False
 
 
 def _command(name: str, done: str, **arguments: bool) -> None:

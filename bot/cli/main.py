@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bot.domain.errors import BotError, ConfigError
+from bot.domain.errors import BotError, ConfigError, InvariantError
 
 DEFAULT_COMMAND = "run"
 
@@ -81,6 +81,10 @@ class _LazyGroup(click.Group):
         except ConfigError as e:
             raise _WrongSetting(str(e)) from e
         except BotError as e:
+            if isinstance(e, InvariantError):  # not the user's mistake: who looks into it needs the way there
+                import traceback  # noqa: PLC0415 - needed after an error inside the program only
+
+                traceback.print_exception(e)
             raise _Failure(str(e)) from e
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)

@@ -18,6 +18,7 @@ from bot.books.results import longest_idle_days, results_of
 from bot.bootstrap import PAPER_ACCOUNTS, Session, configured_accounts, open_replay
 from bot.clock import StopSignal
 from bot.domain.errors import ConfigError
+from bot.domain.market import TIMEFRAME_MS
 from bot.engine.engine import CycleResult
 from bot.engine.runner import RunTally, run_engine
 from bot.settings_schema import Settings
@@ -65,7 +66,9 @@ def run_replay(
     for note in data.notes():
         click.echo(note, err=True)
     began = perf_counter()
-    first = datetime.fromtimestamp(data.from_ms / 1000, tz=UTC)
+    # A cycle in the middle of a bar would find each price stale: the first one belongs to a bar's open.
+    bar_ms = TIMEFRAME_MS[data.timeframe]
+    first = datetime.fromtimestamp(-(-data.from_ms // bar_ms) * bar_ms / 1000, tz=UTC)
     last = datetime.fromtimestamp(data.to_ms / 1000, tz=UTC)
     session = open_replay(settings, data=data, accounts=accounts, equity=equity, start=first, now=now)
     tally = RunTally()
@@ -152,13 +155,13 @@ def parse_moment(text: str, option: str, *, end_of_day: bool) -> datetime:
 
     Raises ConfigError naming the option.
     """
+    is_date = len(text) <= len("2022-01-01")
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as e:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return moment + timedelta(days=int(end_of_day and is_date))
+    except (ValueError, OverflowError) as e:
         raise ConfigError(f"{option} {text!r}: must be a date such as 2022-01-01, or an ISO 8601 time") from e
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    is_date = len(text) <= len("2022-01-01")
-    return moment + timedelta(days=1) if end_of_day and is_date else moment
 
 
 def parse_equity(text: str) -> Decimal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ from bot.settings_schema import Settings
 SIMULATED_PACE_S = 1.0
 """Real seconds per simulated hour."""
 
+DEFAULT_SOURCE = "binance"
+
 
 @click.command()
 @click.option("--live", "wanted", flag_value="live", help="Trade real money (not in this version).")
@@ -33,9 +36,7 @@ SIMULATED_PACE_S = 1.0
 @click.option(
     "--replay", "replay_folder", type=click.Path(path_type=Path), metavar="DIR", help="Play money on candle files."
 )
-@click.option(
-    "--source", default="binance", show_default=True, help="Replay: whose candle files (binance, coinbase, kraken)."
-)
+@click.option("--source", metavar="NAME", help="Replay: whose candle files: binance (the default), coinbase or kraken.")
 @click.option("--from", "from_text", metavar="DATE", help="Replay: first day, UTC; what lies before it is warm-up.")
 @click.option("--to", "to_text", metavar="DATE", help="Replay: last day, UTC.")
 @click.option("--equity", metavar="USD", help="Replay: starting cash; split over the venues where each part is of use.")
@@ -55,7 +56,7 @@ def run(
     *,
     wanted: str | None,
     replay_folder: Path | None,
-    source: str,
+    source: str | None,
     from_text: str | None,
     to_text: str | None,
     equity: str | None,
@@ -72,6 +73,7 @@ def run(
     Without a network and without settings it trades play money on invented prices, and says so.
     """
     replay_only = {
+        "--source": source,
         "--from": from_text,
         "--to": to_text,
         "--equity": equity,
@@ -79,6 +81,8 @@ def run(
         "--timeframe": timeframe,
         "--json": as_json or None,
     }
+    if interval is not None and math.isnan(interval):  # every comparison of a range lets it through
+        raise click.BadParameter("nan is not a number of seconds", param_hint="'--interval'")
     settings = settings_from()
     with _stop_on_signals() as stop:
         if replay_folder is not None:
@@ -86,7 +90,7 @@ def run(
             run_replay(
                 settings,
                 folder=replay_folder,
-                source=source,
+                source=DEFAULT_SOURCE if source is None else source,
                 from_text=from_text,
                 to_text=to_text,
                 equity_text=equity,
@@ -99,15 +103,16 @@ def run(
             )
         else:
             _refuse_options("a run without --replay", replay_only)
-            for line in mode_notes(settings, wanted):
+            pace_s = SIMULATED_PACE_S if interval is None else interval
+            for line in mode_notes(settings, wanted, pace_s=pace_s):
                 click.echo(line, err=True)
-            _run_simulated(settings, seed=seed, pace_s=interval, cycles=1 if once else cycles, stop=stop)
+            _run_simulated(settings, seed=seed, pace_s=pace_s, cycles=1 if once else cycles, stop=stop)
         stopped = stop.requested
     if stopped and replay_folder is not None:
         raise SystemExit(130)
 
 
-def mode_notes(settings: Settings, wanted: str | None) -> Iterator[str]:
+def mode_notes(settings: Settings, wanted: str | None, *, pace_s: float = SIMULATED_PACE_S) -> Iterator[str]:
     """Say which mode runs and why, a line each; raises ConfigError for --live.
 
     This version has the built-in market only: everything ends there, loudly.
@@ -126,7 +131,8 @@ def mode_notes(settings: Settings, wanted: str | None) -> Iterator[str]:
             why = "this version has no live venues"
         yield f"PAPER, no real orders: {why}."
         yield "This version takes no live prices; the built-in market is used."
-    yield "SIMULATED: prices are invented, an hour passes each second, money is play money, nothing is sent anywhere."
+    pace = "each second" if pace_s == 1 else f"every {pace_s:g} seconds" if pace_s else "as fast as it can be computed"
+    yield f"SIMULATED: prices are invented, an hour passes {pace}, money is play money, nothing is sent anywhere."
 
 
 def missing_credentials(settings: Settings) -> list[str]:
@@ -143,12 +149,12 @@ def missing_credentials(settings: Settings) -> list[str]:
 
 
 def _run_simulated(
-    settings: Settings, *, seed: int | None, pace_s: float | None, cycles: int | None, stop: StopSignal
+    settings: Settings, *, seed: int | None, pace_s: float, cycles: int | None, stop: StopSignal
 ) -> None:
     session = open_simulated(
         settings,
         seed=seed,
-        pace_s=SIMULATED_PACE_S if pace_s is None else pace_s,
+        pace_s=pace_s,
         stop=stop,
         now=current_time(),
     )

@@ -23,8 +23,9 @@ from bot.views.terminal import look_of
 
 @contextmanager
 def status_screen(settings: Settings, mode: TradingMode) -> Iterator[Callable[[CycleResult], None]]:
-    """Own the terminal while the bot runs; what does not fit below the last line is cut."""
+    """Own the terminal while the bot runs; where it is low, the least urgent sections are left out."""
     console = Console(highlight=False)
+    terminal = sys.stdout  # rich puts a stand-in there that does not tell its encoding
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
 
         def show(_result: CycleResult) -> None:
@@ -33,7 +34,7 @@ def status_screen(settings: Settings, mode: TradingMode) -> Iterator[Callable[[C
                 server_cost_usd_month=settings.server_cost_usd_month,
                 now=current_time(),
             )
-            lines = render_status(model, look_of(sys.stdout, os.environ))
+            lines = render_status(model, look_of(terminal, os.environ), rows=console.height)
             live.update(Text.from_ansi("\n".join(lines), no_wrap=True), refresh=True)
 
         yield show

@@ -25,6 +25,12 @@ def key_text(account: str, symbol: str) -> str:
     return f"{account}|{symbol}"
 
 
+def key_of(text: str) -> PositionKey:
+    """Read back what ``key_text`` gave."""
+    account, _, symbol = text.partition("|")
+    return account, symbol
+
+
 @dataclass(slots=True)
 class Account:
     """A venue and its last answers; ``fresh`` is False while they are not of this cycle."""
@@ -91,6 +97,11 @@ class Account:
             for asset, balance in self.balances.items()
             if asset not in quotes and balance.total > own.get(asset, Decimal(0))
         }
+
+    def is_dust(self, symbol: str, quantity: Decimal) -> bool:
+        """Whether the venue is known to take no order for so little."""
+        instrument, ticker = self.instruments.get(symbol), self.tickers.get(symbol)
+        return instrument is not None and ticker is not None and quantity < instrument.minimum_quantity_at(ticker.bid)
 
     def quote_assets(self) -> set[str]:
         """Assets that count as cash on this account."""

@@ -19,7 +19,7 @@ from bot.domain.errors import VenueError
 from bot.domain.market import MS_PER_DAY, Ticker
 from bot.domain.orders import Purpose
 from bot.domain.refusal import Refusal, RefusalCode
-from bot.engine.account import Account, PositionKey, key_text
+from bot.engine.account import Account, PositionKey, key_of, key_text
 from bot.engine.config import EngineConfig
 from bot.engine.desk import OrderDesk
 from bot.engine.history import History
@@ -61,6 +61,8 @@ class Standing:
     max_positions: int
     block: tuple[RefusalCode, float, float, str] | None
     """What forbids entries on all accounts."""
+    halted: bool
+    """Nothing is sold either: positions keep their stops."""
 
 
 class Decider:
@@ -117,7 +119,7 @@ class Decider:
             try:
                 bars = [c for c in primary.venue.candles(symbol, DAILY, since) if c.open_ms <= newest_ms]
             except VenueError:
-                break
+                continue  # one coin's silence must not take the others with it
             self._ledger.record_bars(self._config.bar_source, symbol, DAILY, history.extend(bars))
         if any((h.last_open_ms or 0) < newest_ms for h in self.histories.values()):
             self._fetch_after = now + FETCH_AGAIN_AFTER
@@ -132,6 +134,7 @@ class Decider:
             coin = self._coin(symbol)
             intent = self._intent(coin, standing, self._config.min_score)
             self.targets[symbol] = intent.target_usd
+            self._drop_exits(symbol)
             verdict = Verdict(action=intent.action)
             if intent.action == codes.REFUSE:
                 verdict.refusal = self.refuser.from_core(
@@ -145,7 +148,10 @@ class Decider:
             elif intent.action in (codes.ENTER, codes.ADD):
                 verdict = self._entry(symbol, coin, intent, standing=standing, entries=entries, now=now)
             elif intent.action in (codes.REDUCE, codes.EXIT):
-                self._plan_exit(symbol, coin, intent)
+                if standing.halted:
+                    verdict.action = codes.HOLD
+                else:
+                    self._plan_exit(symbol, coin, intent)
             if verdict.entry is not None:
                 entries.append(verdict.entry)
             if verdict.refusal is not None:
@@ -165,9 +171,7 @@ class Decider:
         price = self._price(symbol)
         close = history.closes[-1]
         price = close if math.isnan(price) else price
-        held = sum(
-            float(position.quantity) * price for key, position in self._book.positions.items() if key[1] == symbol
-        )
+        held = sum(float(self._book.positions[key].quantity) * price for key in self._sellable() if key[1] == symbol)
         pending = sum(
             float(order.remaining * (order.price or Decimal(repr(price))))
             for order in self._desk.live(symbol=symbol, purpose=Purpose.ENTRY)
@@ -181,10 +185,18 @@ class Decider:
             held + pending,
         )
 
+    def _sellable(self) -> list[PositionKey]:
+        """Positions that their venue would take; a smaller one is dust, which counts as flat."""
+        return [
+            key
+            for key, position in self._book.positions.items()
+            if key[0] not in self._accounts or not self._accounts[key[0]].is_dust(key[1], position.quantity)
+        ]
+
     def _price(self, symbol: str) -> float:
-        """Last price on the primary account, else on any that has one; NaN without one."""
+        """Last price on the primary account, else on any that has one, fresh ones first; NaN without one."""
         names = [self._config.primary_account, *self._accounts]
-        for name in names:
+        for name in sorted(names, key=lambda name: not self._accounts[name].fresh):
             ticker = self._accounts[name].tickers.get(symbol)
             if ticker is not None:
                 return float(ticker.last)
@@ -242,7 +254,7 @@ class Decider:
         self, symbol: str, gap: float, standing: Standing, entries: list[Entry], now: datetime
     ) -> tuple[list[Account], Refusal | None]:
         """Accounts that may take an entry, cheapest round trip first, or why there is none."""
-        taken = set(self._book.positions) | {(o.account, o.symbol) for o in self._desk.live(purpose=Purpose.ENTRY)}
+        taken = set(self._sellable()) | {(o.account, o.symbol) for o in self._desk.live(purpose=Purpose.ENTRY)}
         taken |= {(entry.account.name, entry.symbol) for entry in entries}
         fit: list[Account] = []
         first_refusal: Refusal | None = None
@@ -271,7 +283,8 @@ class Decider:
         """Why this account takes no entry in the symbol: (code, limit, actual, unit), or None."""
         if not account.fresh:
             return RefusalCode.VENUE_UNKNOWN, 0.0, 0.0, "count"
-        if symbol not in account.instruments:
+        ticker = account.tickers.get(symbol)
+        if symbol not in account.instruments or ticker is None:
             return RefusalCode.NO_MARKET, 0.0, 0.0, "count"
         if (account.name, symbol) not in taken and len(taken) >= max_positions:
             return RefusalCode.MAX_POSITIONS, float(max_positions), float(len(taken)), "count"
@@ -279,8 +292,7 @@ class Decider:
         worth = self.account_equity(account)
         if worth < minimum:
             return RefusalCode.VENUE_DORMANT, minimum, worth, "usd"
-        ticker = account.tickers.get(symbol)
-        age_s = math.inf if ticker is None else (now - ticker.at).total_seconds()
+        age_s = (now - ticker.at).total_seconds()
         if age_s > self._config.stale_after_s:
             return RefusalCode.STALE_DATA, self._config.stale_after_s / 3600, age_s / 3600, "hours"
         return None
@@ -299,15 +311,21 @@ class Decider:
         return float(cash) + coins
 
     def _budget(self, account: Account, standing: Standing) -> Budget:
+        free = {a.name: max(0.0, a.free_cash_usd() - self._desk.doubtful_usd(a.name)) for a in self._accounts.values()}
         return Budget(
             standing.equity,
-            sum(a.free_cash_usd() for a in self._accounts.values()),
-            account.free_cash_usd(),
+            sum(free.values()),
+            free[account.name],
             self._config.position_cap_frac,
             standing.risk_frac,
             self._config.cash_buffer_frac,
             self._config.min_trade_usd,
         )
+
+    def _drop_exits(self, symbol: str) -> None:
+        """Forget what an older decision wanted to sell and could not: the newer one knows better."""
+        for name in [name for name in self._state.exits if key_of(name)[1] == symbol]:
+            del self._state.exits[name]
 
     def _plan_exit(self, symbol: str, coin: Coin, intent: Intent) -> None:
         """Spread a reduction over the accounts that hold the coin, the dearest account first."""
@@ -333,7 +351,7 @@ class Decider:
 
     def largest_possible(self, standing: Standing) -> tuple[bool, str]:
         """Whether any coin at full score could be bought now, and if not, the nearest reason in USD."""
-        if self._book.positions:
+        if self._sellable():
             return True, ""
         nearest = ""
         best = -1.0
@@ -344,6 +362,10 @@ class Decider:
             intent = self._intent(coin, standing, 0.0)
             for account in self._accounts.values():
                 if symbol not in account.rules or intent.action != codes.ENTER:
+                    continue
+                worth, minimum = self.account_equity(account), self._config.venue_minimum_usd.get(account.name, 0.0)
+                if worth < minimum:
+                    nearest = nearest or f"{account.name} is dormant: it holds ${worth:.2f} of at least ${minimum:.2f}"
                     continue
                 size = allocation.size_entry(
                     intent.gap_usd, coin, account.rules[symbol], self._budget(account, standing)

@@ -52,6 +52,14 @@ class OrderDesk:
         doubtful = (OrderState.UNKNOWN, OrderState.IN_FLIGHT, OrderState.INTENT, OrderState.CANCEL_IN_FLIGHT)
         return [order for order in self.live(symbol=symbol) if order.state in doubtful]
 
+    def doubtful_usd(self, account: str) -> float:
+        """Cash that entries of unknown outcome may have taken: it counts as spent."""
+        return sum(
+            float(order.remaining * (order.price or Decimal(0)))
+            for order in self.live(account, purpose=Purpose.ENTRY)
+            if order.state in (OrderState.UNKNOWN, OrderState.IN_FLIGHT)
+        )
+
     # -- doing -----------------------------------------------------------------------------------
 
     def place(

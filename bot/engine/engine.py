@@ -20,7 +20,7 @@ from bot.domain.orders import OrderState, OrderType, Purpose, Side
 from bot.domain.refusal import RefusalCode
 from bot.domain.snapshot import SNAPSHOT_KEY, CoinView, Snapshot
 from bot.domain.tier import ScalingTier
-from bot.engine.account import Account, key_text
+from bot.engine.account import Account, key_of, key_text
 from bot.engine.config import EngineConfig
 from bot.engine.decision import Decider, Entry, Standing
 from bot.engine.desk import OrderDesk
@@ -33,6 +33,7 @@ from bot.engine.tiers import TierKeeper
 from bot.ports import ControlQueue, EquityPoint, GuardEvent, Ledger, Venue
 
 PERFORMANCE_KEY = "performance"
+FLATTEN_REASON = "flatten"
 RISKS_KEPT = 50
 
 
@@ -95,6 +96,8 @@ class Engine:
         self._cycle = 0
         self._adopted = False
         self._last_equity = 0.0
+        self._last_at: datetime | None = None
+        self._snapshot_at: datetime | None = None
 
     # -- the cycle -------------------------------------------------------------------------------
 
@@ -145,11 +148,8 @@ class Engine:
         state = self.state
         drawdown = performance.drawdown_pct(self.performance)
         name = f"command_{command}" + ("_reset_drawdown" if arguments.get("reset_drawdown") else "")
-        self._ledger.record_guard_event(
-            GuardEvent(
-                name=name, active=False, used=drawdown, limit=self.config.drawdown_frac * 100, unit="pct", at=now
-            )
-        )
+        limit = self.config.drawdown_frac * 100
+        event = GuardEvent(name=name, active=False, used=drawdown, limit=limit, unit="pct", at=now)
         if command == "halt":
             state.halted_by = state.halted_by or "user"
         elif command == "pause":
@@ -160,10 +160,15 @@ class Engine:
         elif command == "resume":
             state.paused = False
             state.flatten = False
-            if state.halted_by == "user" or arguments.get("reset_drawdown"):
+            state.exits = {name: plan for name, plan in state.exits.items() if plan.reason != FLATTEN_REASON}
+            if state.halted_by != "drawdown" or arguments.get("reset_drawdown"):
                 state.halted_by = ""
             if arguments.get("reset_drawdown"):
                 self.performance = performance.reset_high_water(self.performance)
+        with self._ledger.transaction():  # at once: the queue has forgotten the command
+            self._ledger.record_guard_event(event)
+            self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
+            self._keeper.save()
 
     def _settle(self, now: datetime) -> None:
         for account in self.accounts.values():
@@ -171,6 +176,9 @@ class Engine:
                 self.desk.settle(account, now)
                 account.find_foreign(self._held_by_asset(account))
         self._note_risks()
+        streak_at = parse_time(self.state.streak_counts_from)
+        if streak_at is not None and any(p.opened_at > streak_at for p in self.book.positions.values()):
+            self.state.half_size_next = False  # the first re-entry has been made
         for flow in self.flows.detect(now, self._last_equity):
             equity_before = self._equity()
             self.performance = performance.with_flow(self.performance, flow.amount, equity_before)
@@ -215,11 +223,11 @@ class Engine:
     def _protect(self, now: datetime) -> None:
         if self.state.flatten or (self.config.halt_flattens and self.state.halted_by == "drawdown"):
             for key in self.book.positions:
-                self.state.exits[key_text(*key)] = ExitPlan("0", "flatten")
+                self.state.exits[key_text(*key)] = ExitPlan("0", FLATTEN_REASON)
         stop_entries = self.guards.entry_block(now) is not None
         patience = 0.0 if stop_entries else self.config.entry_patience_s
         for order in self.protector.cancel_entries(now, older_than_s=patience):
-            self.state.entry_stop_frac.pop(key_text(order.account, order.symbol), None)
+            self._forget_stop_distance(order.account, order.symbol)
             waited = (now - order.created_at).total_seconds()
             worth = float(order.quantity * (order.price or Decimal(0)))
             refuser = self.decider.refuser
@@ -255,9 +263,8 @@ class Engine:
 
     def _execute(self, entries: list[Entry], now: datetime) -> None:
         self._keeper.save()  # stop distances and exit plans are durable before anything is sent
-        for text in list(self.state.exits):
-            account, _, symbol = text.partition("|")
-            self.protector.protect((account, symbol), now)
+        for name in list(self.state.exits):
+            self.protector.protect(key_of(name), now)
         for entry in entries:
             instrument = entry.account.instruments[entry.symbol]
             ticker = entry.account.tickers[entry.symbol]
@@ -274,15 +281,13 @@ class Engine:
                 now=now,
             )
             if order.state is OrderState.REJECTED:
-                self.state.entry_stop_frac.pop(key_text(entry.account.name, entry.symbol), None)
+                self._forget_stop_distance(entry.account.name, entry.symbol)
                 refuser = self.decider.refuser
                 refuser.record(
                     refuser.build(
                         RefusalCode.ORDER_REJECTED, symbol=entry.symbol, now=now, account=entry.account.name, actual=1.0
                     )
                 )
-            else:
-                self.state.half_size_next = False
 
     def _record(self, now: datetime, next_cycle_at: datetime, decided: bool) -> Snapshot | None:
         equity = self._last_equity
@@ -300,6 +305,8 @@ class Engine:
         snapshot = None
         if decided or self._cycle % self.config.snapshot_every_cycles == 0:
             snapshot = self.snapshot(now, next_cycle_at)
+            self._snapshot_at = now
+        self._last_at = now
         with self._ledger.transaction():
             self._ledger.record_equity(point)
             self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
@@ -346,8 +353,16 @@ class Engine:
             next_cycle_at=next_cycle_at,
         )
 
+    def halt_by_fault(self) -> None:
+        """Halt over restarts after an error inside the program: what it believes cannot be trusted."""
+        self.state.halted_by = "fault"
+        self._keeper.save()
+
     def finish(self) -> None:
         """Write what is written lazily. Positions and their stops stay as they are."""
+        if self._last_at is not None and self._snapshot_at != self._last_at:
+            next_cycle_at = self._last_at + timedelta(seconds=self.config.poll_s)
+            self._ledger.set_value(SNAPSHOT_KEY, self.snapshot(self._last_at, next_cycle_at))
         self._tiers.save(force=True)
 
     def tier_history(self) -> list[dict[str, object]]:
@@ -375,15 +390,28 @@ class Engine:
         return book
 
     def _note_risks(self) -> None:
-        """Tell the books what a new position risks: quantity x distance to its first stop."""
+        """Tell the books what a new position risks, once its entry has ended: quantity x distance to its first stop."""
         for (account, symbol), position in self.book.positions.items():
+            if position.initial_risk_usd is not None or self.desk.live(account, symbol, Purpose.ENTRY):
+                continue
             frac = self.state.entry_stop_frac.get(key_text(account, symbol))
-            if position.initial_risk_usd is None and frac:
+            plan = self.state.stops.get(key_text(account, symbol))
+            risk = 0.0
+            if frac is not None:
                 risk = float(position.cost) * frac
+            elif plan is not None:  # filled while its entry was being taken back: the stop was placed at once
+                risk = float(position.cost - position.quantity * Decimal(plan.first_stop_price))
+            if risk > 0:
                 self.book.set_initial_risk(account, symbol, Decimal(repr(risk)))
                 self.state.initial_risks[_risk_name(account, symbol, position.opened_at)] = risk
         while len(self.state.initial_risks) > RISKS_KEPT:
             del self.state.initial_risks[next(iter(self.state.initial_risks))]
+
+    def _forget_stop_distance(self, account: str, symbol: str) -> None:
+        """An addition that came to nothing moves no stop; without a stop yet, a late fill would still need it."""
+        name = key_text(account, symbol)
+        if name in self.state.stops:
+            self.state.entry_stop_frac.pop(name, None)
 
     def _equity(self) -> Decimal:
         """Quote cash by the books plus own positions at bid; a silent venue's at the lower known price."""
@@ -434,6 +462,7 @@ class Engine:
             risk_frac=self._risk_pct() / 100,
             max_positions=self._max_positions(),
             block=self.guards.entry_block(now),
+            halted=self.guards.mode is EngineMode.HALTED,
         )
 
     def _watch_stall(self, standing: Standing, now: datetime) -> None:

@@ -120,6 +120,8 @@ class Guards:
             return EngineMode.HALTED, f"waiting for {waiting_for} to answer for the first time"
         if state.halted_by == "drawdown":
             return EngineMode.HALTED, "the drawdown limit was reached; `resume --reset-drawdown` ends the halt"
+        if state.halted_by == "fault":
+            return EngineMode.HALTED, "halted by an error inside the program; see the log, then `resume`"
         if state.halted_by:
             return EngineMode.HALTED, "halted by the user; `resume` ends the halt"
         if state.flatten:
@@ -131,7 +133,9 @@ class Guards:
         if inactive:
             return EngineMode.REDUCE_ONLY, "equity is below the minimum for trading; positions are only closed"
         last_possible = parse_time(state.last_possible_order_at)
-        if last_possible is not None and (now - last_possible).total_seconds() >= self._config.stall_days * 86_400:
+        # Without a reason the last decision found an order possible, however long ago (halts, a bot that was off).
+        stalled_after = timedelta(days=self._config.stall_days)
+        if state.stall_reason and last_possible is not None and now - last_possible >= stalled_after:
             return EngineMode.STALLED, state.stall_reason
         return EngineMode.ACTIVE, ""
 

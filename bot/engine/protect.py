@@ -12,10 +12,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from bot.books.book import Book
+from bot.domain.instrument import Instrument
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
-from bot.engine.account import Account, PositionKey, key_text
+from bot.engine.account import Account, PositionKey, key_of, key_text
 from bot.engine.desk import OrderDesk
-from bot.engine.state import EngineState, StopPlan
+from bot.engine.state import EngineState, ExitPlan, StopPlan
 
 
 class Protector:
@@ -28,9 +29,10 @@ class Protector:
         self._state = state
 
     def protect_all(self, now: datetime) -> None:
-        """Look after every position, and after stops whose position is gone."""
+        """Look after every position, and after stops and plans whose position is gone."""
         keys = set(self._book.positions)
         keys.update((order.account, order.symbol) for order in self._desk.live(purpose=Purpose.STOP))
+        keys.update(key_of(name) for name in (*self._state.stops, *self._state.exits))
         for key in sorted(keys):
             self.protect(key, now)
 
@@ -46,12 +48,16 @@ class Protector:
             self._forget(account, key, now)
             return
         quantity = position.quantity
-        instrument = account.instruments[key[1]]
+        instrument = account.instruments.get(key[1])
         ticker = account.tickers.get(key[1])
-        if ticker is None or quantity < instrument.minimum_quantity_at(ticker.bid):
-            return  # too small to sell: the venue takes no order for it; it stays in the books
+        if instrument is None or ticker is None:
+            return  # not traded here at present: no order can be sent
+        if account.is_dust(key[1], quantity):
+            # Too small to sell: it stays in the books. A plan must not wait and sell the next entry.
+            self._state.exits.pop(key_text(*key), None)
+            return
         if key_text(*key) in self._state.exits:
-            self._sell(account, key, quantity, now)
+            self._sell(account, key, quantity, ticker.bid, now)
             position = self._book.positions.get(key)
             if position is None:
                 self._forget(account, key, now)
@@ -59,12 +65,12 @@ class Protector:
             quantity = position.quantity
         self._hold_stop(account, key, quantity, position.average_price, now)
 
-    def _sell(self, account: Account, key: PositionKey, quantity: Decimal, now: datetime) -> None:
+    def _sell(self, account: Account, key: PositionKey, quantity: Decimal, bid: Decimal, now: datetime) -> None:
         plan = self._state.exits[key_text(*key)]
         instrument = account.instruments[key[1]]
         sell = instrument.quantity_of(instrument.lots_in(quantity - Decimal(plan.keep)))
-        if sell <= 0:
-            del self._state.exits[key_text(*key)]
+        if sell < instrument.minimum_quantity_at(bid):
+            del self._state.exits[key_text(*key)]  # done, or too little for the venue
             return
         if not self._taken_back(account, key, now):
             return  # tried again next cycle
@@ -94,19 +100,14 @@ class Protector:
         self, account: Account, key: PositionKey, quantity: Decimal, average_price: Decimal, now: datetime
     ) -> None:
         instrument = account.instruments[key[1]]
-        name = key_text(*key)
-        distance = self._state.entry_stop_frac.pop(name, None)
-        plan = self._state.stops.get(name)
-        if distance is not None or plan is None:
-            assert distance is not None, f"position {name} has neither a stop nor a stop distance"
-            price = instrument.price_down(average_price * (1 - Decimal(repr(distance))))
-            if plan is not None:
-                price = max(price, Decimal(plan.stop_price))  # a stop is never lowered
-            plan = StopPlan(str(price), plan.first_stop_price if plan else str(price))
-            self._state.stops[name] = plan
-        wanted = Decimal(plan.stop_price)
+        entering = bool(self._desk.live(*key, purpose=Purpose.ENTRY))
+        wanted = self._stop_price(instrument, key_text(*key), average_price, entering=entering)
         resting = [order for order in self._desk.live(*key) if order.side is Side.SELL]
         if len(resting) == 1 and resting[0].remaining == quantity and resting[0].stop_price == wanted:
+            return
+        if quantity < instrument.minimum_quantity_at(wanted):
+            if not entering:  # what no stop can protect is not kept; the rest of an entry may still make it larger
+                self._state.exits[key_text(*key)] = ExitPlan("0", "too small for a stop")
             return
         if resting and not self._taken_back(account, key, now):
             return
@@ -125,6 +126,21 @@ class Protector:
             now=now,
         )
 
+    def _stop_price(self, instrument: Instrument, name: str, average_price: Decimal, *, entering: bool) -> Decimal:
+        """Where the stop belongs. An addition moves it once it has ended, never down."""
+        distance = self._state.entry_stop_frac.get(name)
+        plan = self._state.stops.get(name)
+        if plan is None or (distance is not None and not entering):
+            assert distance is not None, f"position {name} has neither a stop nor a stop distance"
+            price = instrument.price_down(average_price * (1 - Decimal(repr(distance))))
+            if plan is not None:
+                price = max(price, Decimal(plan.stop_price))
+            plan = StopPlan(str(price), plan.first_stop_price if plan else str(price))
+            self._state.stops[name] = plan
+        if not entering:
+            self._state.entry_stop_frac.pop(name, None)
+        return Decimal(plan.stop_price)
+
     def _forget(self, account: Account, key: PositionKey, now: datetime) -> None:
         for order in self._desk.live(*key, purpose=Purpose.STOP):
             self._desk.cancel(account, order, now)
@@ -136,8 +152,8 @@ class Protector:
         """Take back resting entries of at least this age; returns those that are gone unfilled."""
         gone = []
         for order in self._desk.live(purpose=Purpose.ENTRY):
-            account = self._accounts[order.account]
-            if not account.fresh or (now - order.created_at).total_seconds() < older_than_s:
+            account = self._accounts.get(order.account)
+            if account is None or not account.fresh or (now - order.created_at).total_seconds() < older_than_s:
                 continue
             ended = self._desk.cancel(account, order, now)
             if ended.state is OrderState.CANCELED and ended.filled_quantity == 0:

@@ -43,6 +43,7 @@ class Refuser:
         notional_usd: float = 0.0,
     ) -> Refusal:
         """Make a refusal; limit and actual value are in ``unit``."""
+        history = self._histories.get(symbol)  # None: an order of a coin that is no longer traded
         return Refusal(
             code=code,
             limit=limit,
@@ -50,7 +51,7 @@ class Refuser:
             unit=unit,
             symbol=symbol,
             account=account,
-            bar_ms=self._histories[symbol].last_open_ms or 0,
+            bar_ms=(history.last_open_ms if history is not None else None) or 0,
             notional_usd=max(0.0, notional_usd),
             at=now,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from decimal import Decimal
 
 from bot.books.book import Book
 from bot.domain.modes import EngineMode
-from bot.domain.orders import Order, Purpose
+from bot.domain.orders import Order, OrderState, Purpose
 from bot.domain.refusal import GuardReading
 from bot.domain.snapshot import (
     SNAPSHOT_SCHEMA_VERSION,
@@ -125,7 +126,12 @@ def _position(
         unrealized_usd=float(position.quantity * price - position.cost),
         fees_usd=float(position.fees),
         stop_price=float(plan.stop_price) if plan is not None else None,
-        stop_resting=any((o.account, o.symbol) == key and o.purpose is Purpose.STOP for o in orders),
+        stop_resting=any(
+            (o.account, o.symbol) == key
+            and o.purpose is Purpose.STOP
+            and o.state in (OrderState.OPEN, OrderState.PARTLY_FILLED)
+            for o in orders
+        ),
         r_multiple=float((price - position.average_price) / risk) if risk > 0 else None,
         opened_at=position.opened_at.isoformat(),
     )
@@ -228,4 +234,4 @@ def _oldest_price_age(accounts: Mapping[str, Account], now: datetime) -> float |
 
 
 def _number(value: float) -> float | None:
-    return value if value == value else None  # noqa: PLR0124  NaN is no JSON
+    return value if math.isfinite(value) else None  # JSON has no NaN and no infinity

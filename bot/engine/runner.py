@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bot.domain.errors import BotError, InvariantError
 from bot.engine.engine import CycleResult, Engine
 from bot.ports import Clock
 
@@ -50,14 +52,28 @@ def run_engine(
 ) -> None:
     """Run cycles until stopped, until ``cycles`` are done, or until the next one would be after ``until``.
 
+    After an error inside the program the engine is halted over restarts, and InvariantError raised.
     The last wait is left out. Positions and their stops stay as they are: ending is not selling.
     """
     done = 0
     while not stopped():
-        result = engine.cycle(clock.now())
+        try:
+            result = engine.cycle(clock.now())
+        except BotError as e:
+            if isinstance(e, InvariantError):
+                _halt(engine)
+            raise
+        except Exception as e:  # the loop's outermost frame: halts, never hides
+            _halt(engine)
+            raise InvariantError(f"an error inside the program: {type(e).__name__}: {e}") from e
         on_cycle(result)
         done += 1
         if done == cycles or (until is not None and result.next_cycle_at > until):
             break
         clock.wait_until(result.next_cycle_at)
     engine.finish()
+
+
+def _halt(engine: Engine) -> None:
+    with contextlib.suppress(BotError):  # the error that led here is the one to report
+        engine.halt_by_fault()

@@ -35,7 +35,7 @@ class EngineState:
     activated: bool = False
     """Whether the account has ever reached the minimum balance."""
     halted_by: str = ""
-    """'' or ``user`` or ``drawdown``: only ``resume`` ends a halt."""
+    """'' or ``user``, ``drawdown``, ``fault``: only ``resume`` ends a halt."""
     paused: bool = False
     flatten: bool = False
     daily_loss_day: str = ""

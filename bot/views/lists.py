@@ -9,9 +9,9 @@ from bot.domain.modes import TradingMode
 from bot.domain.refusal import Refusal
 from bot.settings import SettingRow
 from bot.settings_schema import SETTINGS
-from bot.views.refusals import explain_refusal
+from bot.views.refusals import change_words, explain_refusal
 from bot.views.status import refusal_document
-from bot.views.status_text import mode_line
+from bot.views.status_text import mode_lines
 from bot.views.text import INDENT, Line, Look, Style, finish, heading, moment, money, wrapped
 
 
@@ -22,7 +22,7 @@ def refusals_document(mode: TradingMode, refusals: Sequence[Refusal], counts: Ma
 
 def render_refusals(mode: TradingMode, refusals: Sequence[Refusal], counts: Mapping[str, int], look: Look) -> list[str]:
     """Render refusals, newest first, grouped by day; no line is wider than ``look.width`` cells."""
-    lines = [mode_line(mode, look)]
+    lines = mode_lines(mode, look)
     for day, of_day in groupby(refusals, key=lambda refusal: f"{refusal.at:%Y-%m-%d}"):
         lines += heading(day, look)
         for refusal in of_day:
@@ -43,7 +43,7 @@ def _refusal(refusal: Refusal, look: Look) -> Iterator[Line]:
     at = moment(refusal.at).split(" ", 1)[1]
     yield from wrapped(f"{at}  {refusal.symbol}{account}  {refusal.code.value}{size}", look, hanging=INDENT)
     yield from wrapped(what, look, indent=INDENT * 2)
-    yield from wrapped(f"What would change it: {cure[:1].lower()}{cure[1:]}", look, indent=INDENT * 2, style=Style.DIM)
+    yield from wrapped(change_words(cure), look, indent=INDENT * 2, style=Style.DIM)
 
 
 def settings_document(rows: Sequence[SettingRow]) -> dict[str, object]:
@@ -71,7 +71,7 @@ def render_settings(rows: Sequence[SettingRow], unknown_names: Sequence[str], lo
             if row.effect and row.effect not in notes:
                 notes.append(row.effect)
             mark = f" [{notes.index(row.effect) + 1}]" if row.effect else ""
-            value = f"{row.value} {row.unit}".rstrip()
+            value = f"{row.value} {row.unit}".rstrip() if row.value[:1].isdigit() else row.value
             origin = "" if row.origin == "default" else f"  ({row.origin})"
             style = Style.PLAIN if origin else Style.DIM
             lines += wrapped(f"{row.name:<{cells}}{value}{mark}{origin}", look, hanging=INDENT, style=style)

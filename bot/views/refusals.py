@@ -26,7 +26,7 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "The trend scores {actual}; an entry needs {limit}.", "A stronger trend; the daily closes decide."
         ),
         _C.HISTORY_TOO_SHORT: Explanation(
-            "{actual} of daily prices are known; the score needs {limit}.", "Time: every day adds a daily price."
+            "Daily prices are known for {actual}; the score needs {limit}.", "Time: every day adds a daily price."
         ),
         _C.WITHIN_BAND: Explanation(
             "The position is {actual} from its target; less than {limit} is not worth the fees.",
@@ -120,7 +120,11 @@ def in_words(
     code: RefusalCode, *, limit: float | None, actual: float | None, unit: str, account: str = ""
 ) -> Explanation:
     """Explain one refusal; ``account`` '' is an unnamed venue."""
-    values = {"limit": amount(limit, unit), "actual": amount(actual, unit), "venue": account or "the venue"}
+    texts = amount(limit, unit), amount(actual, unit)
+    if texts[0] == texts[1] and limit != actual:
+        # $4.998 against $5.00 must not read as $5.00 against $5.00.
+        texts = amount(limit, unit, digits=4), amount(actual, unit, digits=4)
+    values = {"limit": texts[0], "actual": texts[1], "venue": account or "the venue"}
     what, cure = (sentence.format(**values) for sentence in SENTENCES[code])
     return Explanation(what=what[:1].upper() + what[1:], cure=cure)
 
@@ -142,3 +146,8 @@ def explain_refusal(refusal: Refusal) -> Explanation:
     return in_words(
         refusal.code, limit=refusal.limit, actual=refusal.actual, unit=refusal.unit, account=refusal.account
     )
+
+
+def change_words(cure: str) -> str:
+    """A cure as a sentence of its own."""
+    return f"What would change it: {cure[:1].lower()}{cure[1:]}"

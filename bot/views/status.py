@@ -25,6 +25,7 @@ from bot.views.refusals import explain, explain_refusal
 
 DAYS_SHOWN = 7
 REFUSALS_SHOWN = 3
+REFUSALS_READ = 60
 STATUS_SCHEMA_VERSION = 1
 
 
@@ -38,7 +39,7 @@ class StatusModel:
     days: Sequence[DayResult]
     """Newest first."""
     refusals: Sequence[Refusal]
-    """The last ones, newest first."""
+    """The last ones of different coins or codes, newest first."""
     refusal_counts: Mapping[str, int]
     holder: LockHolder | None
     """Who runs; None: nobody."""
@@ -128,12 +129,20 @@ def read_status(place: Place, *, server_cost_usd_month: Decimal, now: datetime) 
             snapshot=snapshot,
             tier_state=read_tier_state(place.folder),
             days=reader.pnl_by_day(DAYS_SHOWN),
-            refusals=reader.refusals(REFUSALS_SHOWN),
+            refusals=newest_of_each(reader.refusals(REFUSALS_READ)),
             refusal_counts=reader.refusal_counts(),
             place=place,
             server_cost_usd_month=server_cost_usd_month,
             now=now,
         )
+
+
+def newest_of_each(refusals: Sequence[Refusal]) -> list[Refusal]:
+    """Return the newest of each (coin, code), at most three: the same one every day says nothing new."""
+    newest: dict[tuple[str, str], Refusal] = {}
+    for refusal in refusals:
+        newest.setdefault((refusal.symbol, refusal.code.value), refusal)
+    return list(newest.values())[:REFUSALS_SHOWN]
 
 
 def read_tier_state(folder: Path) -> TierState:

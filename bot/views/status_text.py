@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from types import MappingProxyType
 
 from bot.domain.modes import EngineMode, TradingMode
@@ -12,7 +13,7 @@ from bot.domain.refusal import RefusalCode
 from bot.domain.snapshot import CoinView, GuardView, PositionView, VenueView
 from bot.scaling.ladder import SCALING_TIERS
 from bot.scaling.summary import TITLE, scaling_summary
-from bot.views.refusals import explain, explain_refusal
+from bot.views.refusals import change_words, explain, explain_refusal
 from bot.views.status import StatusModel
 from bot.views.text import (
     INDENT,
@@ -74,26 +75,38 @@ ACTION_WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def render_status(model: StatusModel, look: Look) -> list[str]:
-    """Render all lines; none is wider than ``look.width`` cells."""
-    lines: list[Line] = []
-    for section in (_top, _box, _account, _limits, _positions, _orders, _waiting, _venues, _days, _refusals):
-        lines += section(model, look)
-    return finish(lines, look)
+def render_status(model: StatusModel, look: Look, *, rows: int | None = None) -> list[str]:
+    """Render all lines; none is wider than ``look.width`` cells.
+
+    With ``rows`` (a screen that cannot be scrolled) the less urgent sections are left out until the rest fits.
+    """
+    sections = (_top, _box, _account, _limits, _positions, _orders, _waiting, _venues, _days, _refusals)
+    parts = {section: list(section(model, look)) for section in sections}
+    more: list[Line] = []
+    for section in (_refusals, _days, _box, _venues, _orders, _limits, _account):
+        if rows is None or sum(map(len, parts.values())) + len(more) <= rows:
+            break
+        del parts[section]
+        more = [Line(""), Line(" `python bot.py status` shows more", Style.DIM)]
+    return finish([*chain.from_iterable(parts.values()), *more], look)
 
 
-def mode_line(mode: TradingMode, look: Look) -> Line:
-    """The first line of every view."""
-    return Line(f" {MODE_WORDS[mode]} ".ljust(look.width), Style.LOUD)
+def mode_lines(mode: TradingMode, look: Look) -> list[Line]:
+    """The loud beginning of every view: whether any of this is real."""
+    return wrapped(MODE_WORDS[mode], look, indent=" ", style=Style.LOUD)
 
 
 def _top(model: StatusModel, look: Look) -> Iterator[Line]:
     snapshot = model.snapshot
-    yield mode_line(model.mode, look)
+    yield from mode_lines(model.mode, look)
     engine_mode = EngineMode(snapshot["engine_mode"])
     styles = {EngineMode.ACTIVE: Style.GOOD, EngineMode.HALTED: Style.BAD}
-    reason = f": {snapshot['engine_mode_reason']}" if snapshot["engine_mode_reason"] else ""
-    yield from wrapped(f"{engine_mode}{reason}", look, indent=" ", style=styles.get(engine_mode, Style.WARN))
+    style = styles.get(engine_mode, Style.WARN)
+    today = f"today {money(snapshot['today_pnl_usd'], signed=True)}"
+    glance = f"{engine_mode} · {money(snapshot['equity_usd'])} · {snapshot['tier']} · {today}"
+    yield from wrapped(glance, look, indent=" ", style=style)
+    if snapshot["engine_mode_reason"]:
+        yield from wrapped(snapshot["engine_mode_reason"], look, indent=" ", style=style)
     ago = f"last cycle {duration(model.last_cycle_age_s)} ago"
     if model.holder is not None:
         parts = ["Running" if model.holder.pid is None else f"Running (pid {model.holder.pid})"]
@@ -102,15 +115,14 @@ def _top(model: StatusModel, look: Look) -> Iterator[Line]:
         parts = [f"Ended, {ago}"]
     else:
         parts = [f"Not running, {ago}; `bash scripts/run` starts it"]
-    if model.has_own_time:
-        parts.append(f"its time: {moment(model.account_now)}")
-    parts.append(f"prices {duration(model.data_age_s)} old" if model.data_age_s is not None else "no prices yet")
     style = Style.DIM if model.holder is not None or model.mode is TradingMode.REPLAY else Style.WARN
     yield from wrapped(" · ".join(parts), look, indent=" ", style=style)
+    prices = f"Prices {duration(model.data_age_s)} old" if model.data_age_s is not None else "No prices yet"
+    clock = f" · its own time: {moment(model.account_now)}" if model.has_own_time else ""
+    yield from wrapped(f"{prices}{clock}", look, indent=" ", style=Style.DIM)
     if not snapshot["fresh"]:
         text = "A venue does not answer: its figures are the last known ones, and nothing is entered there."
         yield from wrapped(text, look, indent=" ", style=Style.WARN)
-    yield Line("")
 
 
 def _box(model: StatusModel, look: Look) -> Iterator[Line]:
@@ -118,11 +130,12 @@ def _box(model: StatusModel, look: Look) -> Iterator[Line]:
     if look.width < BOX_WIDTH:
         inner = look.width - 2
         lines[:3] = ["╔" + "═" * inner + "╗", "║" + TITLE.center(inner) + "║", "╚" + "═" * inner + "╝"]
+    yield Line("")
     yield from (Line(line, Style.HEADING) for line in lines[:3])
     for line in lines[3:]:
         indent = line[: len(line) - len(line.lstrip())]
         # One cell is kept free, because the signs before the titles are two cells wide.
-        yield from wrapped(line, look, indent=indent, hanging="  ") if line else [Line("")]
+        yield from wrapped(line.strip(), look, indent=indent, hanging="  ") if line else [Line("")]
     history = model.tier_state.upgrade_history
     if history:
         yield Line("")
@@ -137,17 +150,18 @@ def _account(model: StatusModel, look: Look) -> Iterator[Line]:
     snapshot = model.snapshot
     equity, deposits = snapshot["equity_usd"], snapshot["deposits_usd"]
     yield from heading("ACCOUNT", look)
-    coins = f"coins {money(equity - snapshot['cash_usd'])} ({percent(snapshot['exposure_pct'])})"
+    # Of the rounded figures, so that what is shown adds up.
+    in_coins = round(equity, 2) - round(snapshot["cash_usd"], 2)
+    coins = f"coins {money(in_coins)} ({percent(snapshot['exposure_pct'])})"
     yield from labelled("equity", f"{money(equity)} = cash {money(snapshot['cash_usd'])} + {coins}", look, cells=WIDE)
     share = f" ({percent(snapshot['profit_usd'] / deposits * 100, signed=True)})" if deposits > 0 else ""
     result = f"result {money(snapshot['profit_usd'], signed=True)}{share} after {money(snapshot['fees_usd'])} of fees"
     yield from labelled("put in", f"{money(deposits)}, {result}", look, cells=WIDE)
-    yield from labelled("today", money(snapshot["today_pnl_usd"], signed=True), look, cells=WIDE)
-    ceiling = f"{percent(snapshot['risk_per_trade_pct'])} of equity"
+    ceiling = percent(snapshot["risk_per_trade_pct"])
     effective = snapshot["effective_risk_pct"]
-    risk = f"no position is open; a trade may risk {ceiling}"
+    risk = f"no position is open; a trade may risk {ceiling} of equity"
     if effective is not None:
-        risk = f"{percent(effective)} of equity is lost if the farthest stop is hit; allowed are {ceiling}"
+        risk = f"at most {percent(effective)} of equity is lost at a stop; a trade may risk {ceiling}"
     yield from labelled("risk", risk, look, cells=WIDE)
     share_pct = model.server_cost_pct_year
     if model.server_cost_usd_month > 0 and share_pct is not None:
@@ -166,7 +180,8 @@ def _limits(model: StatusModel, look: Look) -> Iterator[Line]:
         used, limit = amount(guard["used"], guard["unit"]), amount(guard["limit"], guard["unit"])
         style = _guard_style(guard)
         figures = f"{used}, at least {limit}" if is_least else f"{used} of {limit}"
-        yield Line(f"{INDENT}{words:<16}{bar(_used_frac(guard, is_least=is_least))}  {figures}", style)
+        text = f"{words:<17}{bar(_used_frac(guard, is_least=is_least))}  {figures}"
+        yield from wrapped(text, look, hanging=INDENT, style=style)
         if guard["active"]:
             yield from wrapped(f"active: {guard['action']}", look, indent=INDENT * 2, style=style)
 
@@ -201,10 +216,10 @@ def _positions(model: StatusModel, look: Look) -> Iterator[Line]:
             look,
             hanging=INDENT,
         )
-        opened = moment(datetime.fromisoformat(position["opened_at"]))
+        opened = datetime.fromisoformat(position["opened_at"])
         yield from wrapped(
             f"{position['quantity']} bought at {price(position['average_price'])}, now {price(position['price'])}; "
-            f"since {opened}",
+            f"since {opened:%Y-%m-%d}",
             look,
             indent=INDENT * 2,
         )
@@ -232,9 +247,9 @@ def _orders(model: StatusModel, look: Look) -> Iterator[Line]:
         at = f" at {price(float(order['price']))}" if order["price"] is not None else ""
         unknown = order["state"] == OrderState.UNKNOWN
         state = "outcome unknown, the venue is being asked" if unknown else order["state"].replace("_", " ")
-        text = f"{order['purpose']}: {order['side']} {order['quantity']} {order['symbol']}{at} on {order['account']}"
+        text = f"{order['side']} {order['quantity']} {order['symbol']}{at} on {order['account']}"
         style = Style.WARN if unknown else Style.PLAIN
-        yield from wrapped(f"{text}, {order['type']}, {state}", look, hanging=INDENT, style=style)
+        yield from wrapped(f"{order['purpose']}: {text}, {state}", look, hanging=INDENT, style=style)
     if len(orders) > ORDERS_SHOWN:
         yield Line(f"{INDENT}and {len(orders) - ORDERS_SHOWN} more", Style.DIM)
 
@@ -259,8 +274,9 @@ def _waiting(model: StatusModel, look: Look) -> Iterator[Line]:
 def _coin(coin: CoinView, look: Look) -> Iterator[Line]:
     to_open = coin["score_to_open"]
     score = coin["score"]
-    known = f"score {bar(score)} {score:.2f}, opens at {to_open:.2f}" if score is not None else "no score yet"
-    yield Line(f"{INDENT}{coin['symbol']:<9} {known}  {price(coin['price']) if coin['price'] is not None else ''}")
+    known = f"score {bar(score)} {score:.2f} of {to_open:.2f}" if score is not None else "no score yet"
+    at = f"  at {price(coin['price'])}" if coin["price"] is not None else ""
+    yield from wrapped(f"{coin['symbol']:<9} {known}{at}", look, hanging=INDENT)
     inner = INDENT * 2
     what, cure = explain(coin)
     # That the score is too low stands above already.
@@ -274,7 +290,7 @@ def _coin(coin: CoinView, look: Look) -> Iterator[Line]:
         far = f", {percent((trigger / now - 1) * 100, signed=True)} from here" if now else ""
         yield from wrapped(f"To open: a daily close above {price(trigger)}{far}.", look, indent=inner)
     if coin["refusal"] and (coin["refusal"] != RefusalCode.SIGNAL_TOO_WEAK or trigger is None):
-        yield from wrapped(f"What would change it: {cure[:1].lower()}{cure[1:]}", look, indent=inner, hanging="  ")
+        yield from wrapped(change_words(cure), look, indent=inner, style=Style.DIM)
 
 
 def _next_decision(model: StatusModel, look: Look) -> Iterator[Line]:
@@ -300,8 +316,8 @@ def _venue_notes(venue: VenueView) -> Iterator[tuple[str, Style]]:
         # Entries rest as maker orders; stops and exits take.
         round_trip = ((1 + venue["maker_pct"] / 100) / (1 - venue["taker_pct"] / 100) - 1) * 100
         yield (
-            f"fees {percent(venue['maker_pct'], digits=2)} in, {percent(venue['taker_pct'], digits=2)} out: "
-            f"a round trip costs {percent(round_trip, digits=2)} ({venue['fee_origin']})",
+            f"fees {percent(venue['maker_pct'], digits=2)} in, {percent(venue['taker_pct'], digits=2)} out, "
+            f"round trip {percent(round_trip, digits=2)} ({venue['fee_origin']})",
             Style.DIM,
         )
     if not venue["fresh"]:
@@ -345,6 +361,7 @@ def _refusals(model: StatusModel, look: Look) -> Iterator[Line]:
     counts = ", ".join(f"{count:,} {code.replace('_', ' ')}" for code, count in model.refusal_counts.items())
     yield from wrapped(f"since the start: {counts}", look, style=Style.DIM)
     for refusal in model.refusals:
+        what, cure = explain_refusal(refusal)
         size = f" ({money(refusal.notional_usd)} not bought)" if refusal.notional_usd >= 0.01 else ""
-        text = f"{refusal.at:%Y-%m-%d} {refusal.symbol}: {explain_refusal(refusal).what}{size}"
-        yield from wrapped(text, look, hanging="  ")
+        yield from wrapped(f"{refusal.at:%Y-%m-%d} {refusal.symbol}: {what}{size}", look, hanging="  ")
+        yield from wrapped(change_words(cure), look, indent=INDENT + "  ", style=Style.DIM)

@@ -125,12 +125,8 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], look: Look) 
 
 
 def bar(frac: float) -> str:
-    """A bar of ten cells for 0 to 1; any amount above nothing shows, and only the whole fills it."""
-    full = 0
-    if frac >= 1:
-        full = BAR_CELLS
-    elif frac > 0:
-        full = min(BAR_CELLS - 1, max(1, round(frac * BAR_CELLS)))
+    """A bar of ten cells for 0 to 1, which only the whole fills."""
+    full = BAR_CELLS if frac >= 1 else min(BAR_CELLS - 1, round(max(0.0, frac) * BAR_CELLS))
     return "█" * full + "░" * (BAR_CELLS - full)
 
 

@@ -15,9 +15,22 @@ from bot.domain.snapshot import PositionView
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.modes import ledger_path
 from bot.views.folders import Place
-from bot.views.status_text import mode_line
-from bot.views.text import INDENT, Column, Line, Look, Style, duration, finish, heading, money, percent, price, table
-from bot.views.text import wrapped
+from bot.views.status_text import mode_lines
+from bot.views.text import (
+    INDENT,
+    Column,
+    Line,
+    Look,
+    Style,
+    duration,
+    finish,
+    heading,
+    money,
+    percent,
+    price,
+    table,
+    wrapped,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +122,7 @@ def trades_document(model: TradesModel) -> dict[str, object]:
 def render_trades(model: TradesModel, look: Look) -> list[str]:
     """Render all lines; none is wider than ``look.width`` cells."""
     return finish(
-        [mode_line(model.mode, look), *_summary(model, look), *_open(model, look), *_closed(model, look)], look
+        [*mode_lines(model.mode, look), *_summary(model, look), *_open(model, look), *_closed(model, look)], look
     )
 
 
@@ -161,13 +174,13 @@ def _closed(model: TradesModel, look: Look) -> Iterator[Line]:
     columns = [
         Column("closed"),
         Column("coin"),
-        Column("venue", drop=4),
+        Column("venue", drop=6),
         Column("bought at", right=True, drop=2),
         Column("sold at", right=True, drop=1),
         Column("held", right=True, drop=5),
         Column("net", right=True),
-        Column("", right=True),
-        Column("by", drop=6),
+        Column("net %", right=True),
+        Column("by", drop=4),
     ]
     rows = [
         (

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
+from typing import NamedTuple
 
 import pytest
 from decide_samples import COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL
@@ -20,58 +22,59 @@ COARSE = Rules(0.01, 0.05, 10.0, 0.004, 0.006)
 MARKETS = (COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL, COARSE)
 
 
-def rules_of_any_market() -> st.SearchStrategy[Rules]:
-    made_up = st.builds(
-        Rules,
-        lot_step=st.sampled_from([1e-8, 1e-5, 0.001, 0.01, 1.0]),
-        min_amount=st.sampled_from([0.0, 1e-8, 0.001, 0.06, 1.0]),
-        min_cost=st.sampled_from([0.0, 0.5, 1.0, 10.0]),
-        fee_in=st.floats(0.0, 0.012),
-        fee_out=st.floats(0.0, 0.012),
+class Case(NamedTuple):
+    """One question to the sizer."""
+
+    gap_usd: float
+    coin: Coin
+    rules: Rules
+    budget: Budget
+
+
+def case_of(seed: int) -> Case:
+    """A question drawn evenly, with round values mixed in; drawn singly, the floats would sit at their ends."""
+    rng = random.Random(seed)
+    made_up = Rules(
+        rng.choice([1e-8, 1e-5, 0.001, 0.01, 1.0]),
+        rng.choice([0.0, 1e-8, 0.001, 0.06, 1.0]),
+        rng.choice([0.0, 0.5, 1.0, 10.0]),
+        rng.uniform(0.0, 0.012),
+        rng.uniform(0.0, 0.012),
     )
-    return st.one_of(st.sampled_from(MARKETS), made_up)
-
-
-def spread(low: float, high: float) -> st.SearchStrategy[float]:
-    """Floats all over a range; ``st.floats`` alone prefers its ends."""
-    return st.integers(0, 10_000).map(lambda k: low + (high - low) * k / 10_000)
-
-
-COINS = st.builds(
-    Coin,
-    score=st.sampled_from([0.0, 0.5, 0.75, 8 / 9, 1.0]),
-    volatility=spread(0.1, 2.0),
-    stop_distance=st.one_of(spread(0.05, 0.3), spread(0.05, 0.3), st.floats(0.001, 1.2)),
-    price=st.one_of(spread(0.05, 500.0), spread(1_000.0, 200_000.0)),
-    bar_close=st.just(100.0),
-    held_usd=st.one_of(st.just(0.0), spread(0.0, 100.0)),
-)
-
-
-@st.composite
-def budgets(draw: st.DrawFn) -> Budget:
-    equity = draw(st.one_of(spread(10.0, 300.0), spread(300.0, 5_000.0)))
-    free_cash = equity * draw(spread(0.0, 1.0))
-    return Budget(
+    coin = Coin(
+        score=rng.choice([0.0, 0.5, 0.75, 8 / 9, 1.0]),
+        volatility=rng.uniform(0.1, 2.0),
+        stop_distance=rng.choice([rng.uniform(0.05, 0.3), rng.uniform(0.05, 0.3), rng.uniform(0.001, 1.2), 0.1, 0.5]),
+        price=rng.choice([rng.uniform(0.05, 2.0), rng.uniform(2.0, 500.0), rng.uniform(1_000.0, 200_000.0), 100.0]),
+        bar_close=100.0,
+        held_usd=rng.choice([0.0, 0.0, rng.uniform(0.0, 100.0)]),
+    )
+    equity = rng.choice([rng.uniform(10.0, 300.0), rng.uniform(300.0, 5_000.0), 100.0])
+    free_cash = equity * rng.choice([1.0, rng.random()])
+    budget = Budget(
         equity=equity,
         free_cash=free_cash,
-        venue_free_cash=free_cash * draw(st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.0])),
-        position_cap=draw(st.sampled_from([0.05, 0.18, 0.36])),
-        risk_per_trade=draw(st.sampled_from([0.001, 0.01, 0.03, 0.05])),
-        cash_buffer=draw(st.sampled_from([0.0, 0.15, 0.15, 0.5])),
-        min_trade=draw(st.sampled_from([0.5, 5.0, 5.0, 20.0])),
+        venue_free_cash=free_cash * rng.choice([0.0, 0.1, 0.5, 1.0, 1.0]),
+        position_cap=rng.choice([0.05, 0.18, 0.36]),
+        risk_per_trade=rng.choice([0.001, 0.01, 0.03, 0.05]),
+        cash_buffer=rng.choice([0.0, 0.15, 0.15, 0.5]),
+        min_trade=rng.choice([0.5, 1.0, 5.0, 20.0]),
     )
+    gap = rng.choice([rng.uniform(-50.0, 50.0), rng.uniform(0.0, 300.0), rng.uniform(0.0, 2_000.0), 5.0, 10.0, 20.0])
+    return Case(gap, coin, rng.choice([*MARKETS, made_up, made_up, made_up]), budget)
 
 
-GAPS = st.one_of(spread(-50.0, 50.0), spread(0.0, 300.0), spread(50.0, 2_000.0), st.sampled_from([0.5, 5.0, 20.0]))
+SEEDS = st.integers(0, 2**32 - 1)
+CASES = SEEDS.map(case_of)
 
 MORE = st.floats(1e-6, 3.0)
 """Relative increase, large enough for floats to tell the two apart."""
 
-SIZING = settings(max_examples=300)
+SIZING = settings(max_examples=400)
 
 
-def assert_within_caps(size: allocation.Size, gap: float, coin: Coin, rules: Rules, budget: Budget) -> None:
+def assert_within_caps(size: allocation.Size, case: Case) -> None:
+    gap, coin, rules, budget = case
     amount = size.lots * rules.lot_step
     notional = amount * coin.price
     slack = EPS * budget.equity
@@ -91,13 +94,13 @@ def assert_within_caps(size: allocation.Size, gap: float, coin: Coin, rules: Rul
 
 
 @SIZING
-@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets())
-def test_size_entry_exceeds_no_cap_and_no_minimum(gap: float, coin: Coin, rules: Rules, budget: Budget) -> None:
-    size = size_entry(gap, coin, rules, budget)
+@given(case=CASES)
+def test_size_entry_exceeds_no_cap_and_no_minimum(case: Case) -> None:
+    size = size_entry(*case)
     assert isinstance(size.lots, int)
     if size.code == codes.OK:
         assert size.lots > 0
-        assert_within_caps(size, gap, coin, rules, budget)
+        assert_within_caps(size, case)
     else:
         assert size.lots == 0
         assert math.isfinite(size.limit)
@@ -114,9 +117,9 @@ def test_size_entry_of_the_generated_cases_is_no_empty_exercise() -> None:
     seen: Counter[int] = Counter()
 
     @settings(max_examples=1_000, database=None)
-    @given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets())
-    def collect(gap: float, coin: Coin, rules: Rules, budget: Budget) -> None:
-        seen[size_entry(gap, coin, rules, budget).code] += 1
+    @given(case=CASES)
+    def collect(case: Case) -> None:
+        seen[size_entry(*case).code] += 1
 
     collect()
     answers = {
@@ -135,57 +138,51 @@ def test_size_entry_of_the_generated_cases_is_no_empty_exercise() -> None:
 
 
 @SIZING
-@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets(), more=st.floats(0.0, 1_000.0))
-def test_size_entry_with_more_cash_is_never_smaller(
-    gap: float, coin: Coin, rules: Rules, budget: Budget, more: float
-) -> None:
-    before = size_entry(gap, coin, rules, budget)
+@given(case=CASES, more=st.floats(0.0, 1_000.0))
+def test_size_entry_with_more_cash_is_never_smaller(case: Case, more: float) -> None:
+    before = size_entry(*case)
     for richer in (
-        budget._replace(free_cash=budget.free_cash + more),
-        budget._replace(venue_free_cash=budget.venue_free_cash + more),
-        budget._replace(free_cash=budget.free_cash + more, venue_free_cash=budget.venue_free_cash + more),
+        case.budget._replace(free_cash=case.budget.free_cash + more),
+        case.budget._replace(venue_free_cash=case.budget.venue_free_cash + more),
+        case.budget._replace(
+            free_cash=case.budget.free_cash + more, venue_free_cash=case.budget.venue_free_cash + more
+        ),
     ):
-        assert size_entry(gap, coin, rules, richer).lots >= before.lots
+        assert size_entry(*case._replace(budget=richer)).lots >= before.lots
 
 
 @SIZING
-@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets(), more=MORE)
-def test_size_entry_with_a_wider_stop_is_never_larger(
-    gap: float, coin: Coin, rules: Rules, budget: Budget, more: float
-) -> None:
-    before = size_entry(gap, coin, rules, budget)
+@given(case=CASES, more=MORE)
+def test_size_entry_with_a_wider_stop_is_never_larger(case: Case, more: float) -> None:
+    before = size_entry(*case)
     assume(before.code != codes.COSTS_TOO_HIGH)  # the one refusal that a wider stop lifts
-    wider = coin._replace(stop_distance=coin.stop_distance * (1.0 + more))
-    assert size_entry(gap, wider, rules, budget).lots <= before.lots
+    wider = case.coin._replace(stop_distance=case.coin.stop_distance * (1.0 + more))
+    assert size_entry(*case._replace(coin=wider)).lots <= before.lots
 
 
 @SIZING
-@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets(), more=MORE)
-def test_size_entry_with_a_higher_fee_is_never_larger(
-    gap: float, coin: Coin, rules: Rules, budget: Budget, more: float
-) -> None:
-    before = size_entry(gap, coin, rules, budget)
+@given(case=CASES, more=MORE)
+def test_size_entry_with_a_higher_fee_is_never_larger(case: Case, more: float) -> None:
+    before = size_entry(*case)
+    rules = case.rules
     dear_in = rules._replace(fee_in=(rules.fee_in + 1e-6) * (1.0 + more))
     dear_out = rules._replace(fee_out=(rules.fee_out + 1e-6) * (1.0 + more))
-    assert size_entry(gap, coin, dear_in, budget).lots <= before.lots
-    assert size_entry(gap, coin, dear_out, budget).lots <= before.lots
+    assert size_entry(*case._replace(rules=dear_in)).lots <= before.lots
+    assert size_entry(*case._replace(rules=dear_out)).lots <= before.lots
 
 
 @SIZING
-@given(gap=GAPS, coin=COINS, rules=rules_of_any_market(), budget=budgets(), more=st.floats(0.0, 100.0))
-def test_size_entry_with_more_held_is_never_larger_and_with_a_larger_gap_never_smaller(
-    gap: float, coin: Coin, rules: Rules, budget: Budget, more: float
-) -> None:
-    before = size_entry(gap, coin, rules, budget)
-    assert size_entry(gap, coin._replace(held_usd=coin.held_usd + more), rules, budget).lots <= before.lots
-    assert size_entry(gap + more, coin, rules, budget).lots >= before.lots
+@given(case=CASES, more=st.floats(0.0, 100.0))
+def test_size_entry_with_more_held_is_never_larger_and_with_a_larger_gap_never_smaller(case: Case, more: float) -> None:
+    before = size_entry(*case)
+    assert size_entry(*case._replace(coin=case.coin._replace(held_usd=case.coin.held_usd + more))).lots <= before.lots
+    assert size_entry(*case._replace(gap_usd=case.gap_usd + more)).lots >= before.lots
 
 
 @SIZING
-@given(coin=COINS, rules=rules_of_any_market(), budget=budgets(), first=st.floats(0.0, 0.2), second=st.floats(0.0, 0.2))
-def test_entry_after_a_larger_drawdown_is_never_larger(
-    coin: Coin, rules: Rules, budget: Budget, first: float, second: float
-) -> None:
+@given(case=CASES, first=st.floats(0.0, 0.2), second=st.floats(0.0, 0.2))
+def test_entry_after_a_larger_drawdown_is_never_larger(case: Case, first: float, second: float) -> None:
+    _, coin, rules, budget = case
     coin = coin._replace(held_usd=0.0, bar_close=coin.price)
     lots = []
     for drawdown in sorted((first, second)):
@@ -196,9 +193,9 @@ def test_entry_after_a_larger_drawdown_is_never_larger(
 
 
 @SIZING
-@given(coin=COINS, equity=st.floats(10.0, 5_000.0), scale=st.sampled_from([0.0, 0.25, 0.6, 1.0]))
-def test_intend_answers_are_whole(coin: Coin, equity: float, scale: float) -> None:
-    coin = coin._replace(bar_close=coin.price)
+@given(case=CASES, scale=st.sampled_from([0.0, 0.25, 0.6, 1.0]))
+def test_intend_answers_are_whole(case: Case, scale: float) -> None:
+    coin, equity = case.coin._replace(bar_close=case.coin.price), case.budget.equity
     intent = intend(coin, equity, 0.18, 3, scale, 0.75)
     assert 0.0 <= intent.target_usd <= 0.18 * equity * (1.0 + EPS)
     holds_or_refuses = intent.action in (codes.HOLD, codes.REFUSE)
@@ -213,15 +210,9 @@ def test_intend_answers_are_whole(coin: Coin, equity: float, scale: float) -> No
 
 
 @SIZING
-@given(
-    gap=st.floats(-1_000.0, 100.0),
-    price=st.floats(0.5, 200_000.0),
-    held_usd=st.floats(0.0, 1_000.0),
-    rules=rules_of_any_market(),
-)
-def test_lots_to_sell_leaves_all_none_or_what_can_be_sold(
-    gap: float, price: float, held_usd: float, rules: Rules
-) -> None:
+@given(case=CASES, held_usd=st.floats(0.0, 1_000.0), share=st.floats(-0.1, 1.2))
+def test_lots_to_sell_leaves_all_none_or_what_can_be_sold(case: Case, held_usd: float, share: float) -> None:
+    gap, price, rules = -share * held_usd, case.coin.price, case.rules
     lot_usd = rules.lot_step * price
     held_lots = int(held_usd / lot_usd)
     lots = lots_to_sell(gap, price, held_lots, rules)

@@ -147,6 +147,7 @@ class RigVenue:
         self.down: set[str] = set()
         self.mute: set[str] = set()
         self.before: dict[str, Callable[[Order], None]] = {}
+        self.hidden_markets: set[str] = set()
         self.hidden_tickers: set[str] = set()
         self.hidden_candles: set[str] = set()
         self.repeat_fills = False
@@ -171,7 +172,7 @@ class RigVenue:
 
     def instruments(self) -> Mapping[str, Instrument]:
         self._check("instruments")
-        return self.inner.instruments()
+        return {s: i for s, i in self.inner.instruments().items() if s not in self.hidden_markets}
 
     def fees(self) -> FeeSchedule:
         self._check("fees")

@@ -1,0 +1,221 @@
+"""Outcomes that nobody knows: asked until answered, never guessed, and a restart in the middle of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from engine_rig import (
+    BTC,
+    ETH,
+    Rig,
+    assert_books_equal_venues,
+    assert_orders_equal_venues,
+    assert_protected,
+    make_rig,
+)
+
+from bot.domain.orders import Order, OrderState, Purpose
+
+D = Decimal
+S = OrderState
+
+
+def lose_the_answer(rig: Rig, *, arrived: bool) -> None:
+    """The next submit is not answered, and then the account's orders cannot be asked for."""
+    venue = rig.venue
+    (venue.mute if arrived else venue.down).add("submit")
+
+    def silence(order: Order) -> None:
+        venue.down |= {"open_orders", "find_order", "fills_since"}
+
+    venue.before["submit"] = silence
+
+
+def heal(rig: Rig) -> None:
+    rig.venue.speak()
+    rig.venue.mute.clear()
+    rig.venue.before.clear()
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_entry_without_an_answer_is_unknown_and_stays_so_while_the_venue_is_silent(
+    tmp_path: Path, arrived: bool
+) -> None:
+    rig = make_rig(tmp_path)
+    lose_the_answer(rig, arrived=arrived)
+    rig.first_cycle()
+    for _ in range(30):
+        rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.UNKNOWN]
+    assert len(rig.venue.submitted) <= 1  # nothing is sent a second time
+
+
+def test_unknown_entry_that_arrived_is_found_and_goes_on(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    lose_the_answer(rig, arrived=True)
+    rig.first_cycle()
+    heal(rig)
+    rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.OPEN]
+    assert rig.orders()[0].venue_order_id == "coinbase-1"
+
+    rig.cycle(BTC=99.9)
+    assert_protected(rig)
+    assert_books_equal_venues(rig)
+
+
+def test_unknown_entry_that_was_filled_meanwhile_is_booked(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    lose_the_answer(rig, arrived=True)
+    rig.first_cycle()
+    heal(rig)
+    rig.cycle(BTC=99.9)
+    assert rig.orders(Purpose.ENTRY)[0].state is S.FILLED
+    assert_protected(rig)
+    assert_books_equal_venues(rig)
+
+
+def test_unknown_entry_that_never_arrived_is_rejected_once_the_venue_says_so(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    lose_the_answer(rig, arrived=False)
+    rig.first_cycle()
+    heal(rig)
+    rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.REJECTED]
+    assert_books_equal_venues(rig)
+
+
+def test_symbol_with_an_unknown_order_takes_no_entry_and_the_other_does(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, coins=("BTC", "ETH"), cash={"coinbase": "500", "kraken": "500"})
+    rig.venue.hidden_candles.add(ETH)  # only BTC is decided at first
+    kraken = rig.venues["kraken"]  # cheaper: the entry goes there
+    kraken.mute.add("submit")
+    kraken.before["submit"] = lambda order: kraken.down.update({"open_orders", "find_order"})
+    rig.first_cycle()
+    assert [(o.account, o.symbol, o.state) for o in rig.orders()] == [("kraken", BTC, S.UNKNOWN)]
+
+    rig.venue.hidden_candles.clear()
+    rig.venue.core.deposit("USD", D(1000))  # so that the target of BTC grows far beyond the unknown order
+    rig.cycle()
+    rig.cycle()
+    rig.next_decision(BTC=102.0, ETH=102.0)
+    assert rig.refusals() == [("order_pending", BTC)]
+    assert rig.refusal("order_pending")[1:] == (1.0, "count", "kraken")
+    assert [(o.account, o.symbol) for o in rig.orders()[1:]] == [("coinbase", ETH)]
+
+
+def test_cash_of_an_unknown_entry_counts_as_spent(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    lose_the_answer(rig, arrived=False)
+    rig.first_cycle()
+    rig.cycle()  # the venue shows the whole cash as free
+    free = rig.engine.decider._budget(rig.engine.accounts["coinbase"], rig.engine._standing(rig.now)).free_cash
+    assert abs(free - (100.0 - 17.991)) < 1e-9  # 0.18 * 99.95
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_unknown_stop_is_asked_for_and_the_position_ends_up_protected(tmp_path: Path, arrived: bool) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    lose_the_answer(rig, arrived=arrived)
+    rig.cycle(BTC=99.9)
+    assert [o.state for o in rig.stops()] == [S.UNKNOWN]
+    for _ in range(3):
+        rig.cycle()
+    assert len(rig.orders(Purpose.STOP)) == 1  # not a second one on top of it
+
+    heal(rig)
+    rig.cycle()
+    assert_protected(rig)
+    assert_orders_equal_venues(rig)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_unknown_exit_sells_once(tmp_path: Path, arrived: bool) -> None:
+    rig = make_rig(tmp_path).entered()
+    lose_the_answer(rig, arrived=arrived)
+    rig.control.put("flatten")
+    rig.cycle()
+    assert [o.state for o in rig.orders(Purpose.EXIT)] == [S.UNKNOWN]
+    rig.cycle()
+    assert len(rig.orders(Purpose.EXIT)) == 1
+    heal(rig)
+    rig.cycle()
+    rig.cycle()
+
+    assert "BTC" not in rig.venue.core.balances()
+    assert rig.engine.book.positions == {}
+    assert [o.state for o in rig.orders(Purpose.EXIT)] == ([S.FILLED] if arrived else [S.REJECTED, S.FILLED])
+    assert_books_equal_venues(rig)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_unknown_cancel_is_asked_for(tmp_path: Path, arrived: bool) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    (rig.venue.mute if arrived else rig.venue.down).add("cancel")
+    rig.venue.before["cancel"] = lambda order: rig.venue.down.update({"open_orders", "find_order"})
+    rig.control.put("pause")
+    rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.UNKNOWN]
+
+    heal(rig)
+    rig.cycle()
+    rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.CANCELED]
+    assert rig.venue.core.open_orders() == []
+
+
+def put_in_ledger(rig: Rig, state: OrderState, *, arrived: bool) -> Order:
+    """An entry as a crash leaves it: journalled, and sent or not."""
+    rig.first_cycle()
+    resting = rig.orders()[0]
+    if not arrived:
+        rig.venue.core.cancel(resting)
+        del rig.venue.core._ended[resting.client_order_id]  # as if it had never come
+    rig.ledger._run("UPDATE orders SET state = ?, live = 1", (state.value,))
+    return resting
+
+
+def test_restart_with_an_intent_refuses_it(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    put_in_ledger(rig, S.INTENT, arrived=False)
+    rig.restart()
+    rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.REFUSED]
+    note = rig.ledger._rows("SELECT note FROM order_events ORDER BY seq DESC LIMIT 1")[0][0]
+    assert note == "the program ended before it was sent"
+
+
+@pytest.mark.parametrize(("arrived", "state"), [(True, S.OPEN), (False, S.REJECTED)])
+def test_restart_with_an_order_in_flight_asks_the_venue(tmp_path: Path, arrived: bool, state: OrderState) -> None:
+    rig = make_rig(tmp_path)
+    put_in_ledger(rig, S.IN_FLIGHT, arrived=arrived)
+    rig.restart()
+    rig.cycle()
+    assert [o.state for o in rig.orders()] == [state]
+    moves = rig.ledger._rows("SELECT from_state, to_state FROM order_events ORDER BY seq DESC LIMIT 2")
+    assert [tuple(row) for row in reversed(moves)] == [("in_flight", "unknown"), ("unknown", state.value)]
+
+
+def test_restart_with_an_order_in_flight_and_a_silent_venue_keeps_it_unknown(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    put_in_ledger(rig, S.IN_FLIGHT, arrived=True)
+    rig.venue.silence()
+    rig.restart()
+    for _ in range(3):
+        result = rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.UNKNOWN]
+    assert result.mode == "HALTED"
+    assert "waiting for coinbase" in result.reason
+
+
+def test_restart_with_a_cancel_in_flight_finishes_it(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    put_in_ledger(rig, S.CANCEL_IN_FLIGHT, arrived=True)
+    rig.restart()
+    rig.cycle(after_s=1200.0)
+    assert [o.state for o in rig.orders()] == [S.CANCELED]
+    assert rig.venue.core.open_orders() == []

@@ -1,0 +1,152 @@
+"""`run` on the built-in market: what a stranger sees first, and that it is the same every time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from program_rig import assert_fails, bot, status
+from simulation_rig import (
+    NOW,
+    assert_books_equal_the_accounts,
+    assert_orders_are_told_apart,
+    assert_positions_have_their_stops,
+    equity_in,
+    fills_in,
+    orders_in,
+    simulate,
+    simulation,
+)
+
+from bot.domain.errors import ConfigError
+from bot.venues.paper import PaperVenue
+
+
+def test_run_60_cycles_off_terminal_logs_a_first_trade_and_ends_with_0(tmp_path: Path) -> None:
+    done = bot(tmp_path, "run", "--cycles", "60", "--interval", "0")
+    assert (done.returncode, done.stdout) == (0, "")
+    lines = done.stderr.splitlines()
+    logged = [line for line in lines if "|" in line]
+    assert lines[2].startswith("SIMULATED: prices are invented")
+    assert [line for line in logged if "SIMULATED" not in line] == []
+    assert sum("| cycle mode=SIMULATED " in line for line in logged) == 60
+    assert [line for line in logged if "SIMULATED bought" in line]
+    assert lines[-1] == f"Ended cleanly; the account is kept in {tmp_path.resolve() / 'simulated'}."
+    assert "Traceback" not in done.stderr
+
+
+def test_run_without_command_word_is_run(tmp_path: Path) -> None:
+    done = bot(tmp_path, "--once")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("| cycle mode=SIMULATED ") == 1
+
+
+def test_run_once_again_and_again_moves_on_an_hour_each(tmp_path: Path) -> None:
+    # `run --once` from cron is as good as running forever, so it must not stand still
+    times = []
+    for _ in range(3):
+        assert bot(tmp_path, "run", "--once").returncode == 0
+        times.append(datetime.fromisoformat(status(tmp_path)["at"]))
+    assert [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)] == [3600, 3600]
+
+
+@pytest.mark.parametrize("pace", ["0", "2.5", "1"])
+def test_run_says_how_fast_invented_time_passes(tmp_path: Path, pace: str) -> None:
+    done = bot(tmp_path, "run", "--once", "--interval", pace)
+    words = {"0": "as fast as it can be computed", "2.5": "every 2.5 seconds", "1": "each second"}
+    assert f"an hour passes {words[pace]}," in done.stderr
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_run_begun_at_any_hour_trades_within_60_cycles(tmp_path: Path, hour: int) -> None:
+    results = simulate(tmp_path, 60, now=datetime(2026, 2, 3, hour, 30, tzinfo=UTC))
+    assert [fill.side for result in results for fill in result.fills][0] == "buy"
+
+
+def test_run_same_seed_and_start_in_two_folders_trades_the_same(tmp_path: Path) -> None:
+    one, other = (simulate(tmp_path / name, 200, seed=7) for name in ("one", "other"))
+    assert [result.equity for result in one] == [result.equity for result in other]
+    assert fills_in(tmp_path / "one") == fills_in(tmp_path / "other") != []
+    assert orders_in(tmp_path / "one") == orders_in(tmp_path / "other")
+
+
+def test_run_another_seed_trades_on_other_prices(tmp_path: Path) -> None:
+    one, other = (simulate(tmp_path / str(seed), 60, seed=seed) for seed in (15, 16))
+    assert [result.equity for result in one] != [result.equity for result in other]
+
+
+@pytest.mark.parametrize("parts", [(30, 30), (1,) * 8 + (52,)])
+def test_run_in_parts_equals_one_run(tmp_path: Path, parts: tuple[int, ...]) -> None:
+    whole = simulate(tmp_path / "whole", 60)
+    # The wall's time at a later start means nothing: the simulation has its own.
+    later = NOW.replace(year=2027)
+    pieces = [result for cycles in parts for result in simulate(tmp_path / "parts", cycles, now=_first(NOW, later))]
+    assert [(r.at, r.equity, r.mode, r.tier) for r in pieces] == [(r.at, r.equity, r.mode, r.tier) for r in whole]
+    assert equity_in(tmp_path / "parts") == equity_in(tmp_path / "whole")
+    assert fills_in(tmp_path / "parts") == fills_in(tmp_path / "whole") != []
+    assert orders_in(tmp_path / "parts") == orders_in(tmp_path / "whole")
+
+
+def test_run_for_a_simulated_year_keeps_exact_books_and_every_limit(tmp_path: Path) -> None:
+    # 400 days: entries, exits, stops, guards and the pruning of the ledger
+    results = simulate(tmp_path, 400 * 24, PAPER_EQUITY="260")
+    book = assert_books_equal_the_accounts(tmp_path)
+    assert_orders_are_told_apart(tmp_path)
+    assert_positions_have_their_stops(tmp_path, book)
+    assert len(book.trades) >= 5
+    # the limit is 12 %; a step of one hour can overshoot it
+    assert max(result.drawdown_frac for result in results) < 0.14
+    assert min(result.equity for result in results) > 0
+
+
+def test_start_with_another_seed_than_the_stored_one_is_refused(tmp_path: Path) -> None:
+    simulate(tmp_path, 1, seed=3)
+    done = bot(tmp_path, "run", "--once", "--seed", "4")
+    assert_fails(done, 78, "--seed 4", "runs on seed 3", "delete the folder")
+
+
+@pytest.mark.parametrize(
+    ("gone", "named"), [("ledger.sqlite3", "ledger.sqlite3"), ("paper_accounts.json", "paper_accounts.json")]
+)
+def test_start_with_half_an_account_says_which_half_is_missing(tmp_path: Path, gone: str, named: str) -> None:
+    simulate(tmp_path, 1)
+    (tmp_path / "simulated" / gone).unlink()
+    assert_fails(bot(tmp_path, "run", "--once"), 78, f"{named} is missing", "delete the folder")
+
+
+@pytest.mark.parametrize("deposits", [0, 1])
+def test_start_killed_before_the_account_was_complete_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deposits: int
+) -> None:
+    # The very first start dies while it makes the play-money accounts, and the next start must not need help.
+    genuine = PaperVenue.deposit
+    made: list[str] = []
+
+    def dies(venue: PaperVenue, asset: str, amount: object) -> None:
+        if len(made) == deposits:
+            raise KeyboardInterrupt
+        made.append(asset)
+        genuine(venue, asset, amount)  # type: ignore[arg-type]  # passed on as it came
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PaperVenue, "deposit", dies)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(tmp_path, 1, PAPER_EQUITY="260")
+    assert len(made) == deposits
+    results = simulate(tmp_path, 2, PAPER_EQUITY="260")
+    assert results[0].equity == 260.0
+    assert_books_equal_the_accounts(tmp_path)
+
+
+def test_open_simulated_keeps_the_lock_only_while_open(tmp_path: Path) -> None:
+    with simulation(tmp_path), pytest.raises(Exception, match="another process"), simulation(tmp_path):
+        pass
+    with pytest.raises(ConfigError, match="seed 15"), simulation(tmp_path, seed=9):
+        pass
+    simulate(tmp_path, 1)
+
+
+def _first(_now: datetime, later: datetime) -> datetime:
+    return later
