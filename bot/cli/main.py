@@ -17,7 +17,7 @@ DEFAULT_COMMAND = "run"
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "run": ("bot.cli.run:run", "Start the bot; also without any command."),
-        "status": ("bot.cli.read:status", "Tier, limits, positions, and why nothing happens."),
+        "status": ("bot.cli.status:status", "Tier, limits, positions, and why nothing happens."),
         "trades": ("bot.cli.read:trades", "Closed and open round trips."),
         "refusals": ("bot.cli.read:refusals", "What was not bought and why."),
         "config": ("bot.cli.read:config", "Every setting, its value and where it came from."),

@@ -87,13 +87,13 @@ def test_options_without_a_command_go_to_run(tmp_path: Path) -> None:
 def test_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     from click.testing import CliRunner
 
-    import bot.cli.read
+    import bot.cli.status
     from bot.cli.main import main
 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bot.cli.read, "settings_from", interrupt)
+    monkeypatch.setattr(bot.cli.status, "settings_from", interrupt)
     result = CliRunner().invoke(main, ["status"])
     assert (result.exit_code, result.output) == (130, "Interrupted.\n")
 

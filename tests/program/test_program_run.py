@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ def test_run_once_again_and_again_moves_on_an_hour_each(tmp_path: Path) -> None:
     times = []
     for _ in range(3):
         assert bot(tmp_path, "run", "--once").returncode == 0
-        times.append(datetime.fromisoformat(status(tmp_path)["at"]))
+        times.append(datetime.fromisoformat(status(tmp_path)["snapshot"]["at"]))
     assert [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)] == [3600, 3600]
 
 
@@ -66,7 +66,7 @@ def test_run_begun_at_any_hour_trades_within_60_cycles(tmp_path: Path, hour: int
 
 
 def test_run_same_seed_and_start_in_two_folders_trades_the_same(tmp_path: Path) -> None:
-    one, other = (simulate(tmp_path / name, 200, seed=7) for name in ("one", "other"))
+    one, other = (simulate(tmp_path / name, 120, seed=9) for name in ("one", "other"))
     assert [result.equity for result in one] == [result.equity for result in other]
     assert fills_in(tmp_path / "one") == fills_in(tmp_path / "other") != []
     assert orders_in(tmp_path / "one") == orders_in(tmp_path / "other")
@@ -81,24 +81,28 @@ def test_run_another_seed_trades_on_other_prices(tmp_path: Path) -> None:
 def test_run_in_parts_equals_one_run(tmp_path: Path, parts: tuple[int, ...]) -> None:
     whole = simulate(tmp_path / "whole", 60)
     # The wall's time at a later start means nothing: the simulation has its own.
-    later = NOW.replace(year=2027)
-    pieces = [result for cycles in parts for result in simulate(tmp_path / "parts", cycles, now=_first(NOW, later))]
+    starts = [NOW, *(NOW + timedelta(days=900) for _ in parts[1:])]
+    pieces = [
+        result
+        for now, cycles in zip(starts, parts, strict=True)
+        for result in simulate(tmp_path / "parts", cycles, now=now)
+    ]
     assert [(r.at, r.equity, r.mode, r.tier) for r in pieces] == [(r.at, r.equity, r.mode, r.tier) for r in whole]
     assert equity_in(tmp_path / "parts") == equity_in(tmp_path / "whole")
     assert fills_in(tmp_path / "parts") == fills_in(tmp_path / "whole") != []
     assert orders_in(tmp_path / "parts") == orders_in(tmp_path / "whole")
 
 
-def test_run_for_a_simulated_year_keeps_exact_books_and_every_limit(tmp_path: Path) -> None:
-    # 400 days: entries, exits, stops, guards and the pruning of the ledger
-    results = simulate(tmp_path, 400 * 24, PAPER_EQUITY="260")
+def test_run_for_two_simulated_months_keeps_exact_books_and_every_limit(tmp_path: Path) -> None:
+    # with this seed: two venues, entries, exits, stops and three closed trades
+    results = simulate(tmp_path, 60 * 24, seed=9, PAPER_EQUITY="260")
     book = assert_books_equal_the_accounts(tmp_path)
     assert_orders_are_told_apart(tmp_path)
     assert_positions_have_their_stops(tmp_path, book)
-    assert len(book.trades) >= 5
-    # the limit is 12 %; a step of one hour can overshoot it
-    assert max(result.drawdown_frac for result in results) < 0.14
+    assert len(book.trades) == 3
+    assert max(result.drawdown_frac for result in results) < 0.12
     assert min(result.equity for result in results) > 0
+    assert results[-1].at - results[0].at == timedelta(hours=60 * 24 - 1)
 
 
 def test_start_with_another_seed_than_the_stored_one_is_refused(tmp_path: Path) -> None:
@@ -147,6 +151,3 @@ def test_open_simulated_keeps_the_lock_only_while_open(tmp_path: Path) -> None:
         pass
     simulate(tmp_path, 1)
 
-
-def _first(_now: datetime, later: datetime) -> datetime:
-    return later
