@@ -16,6 +16,9 @@ BAND = 0.30
 """Relative no-trade band; correction 14 gives 25 to 40 % of target, correction 7 demands a relative one."""
 
 STOP_ATR = 4.0
+MAX_STOP = 0.9
+"""In the wildest market four ATR exceed the price itself; a stop needs a price above zero."""
+
 MIN_STOP_TO_COST = 3.0
 """A stop nearer than three round-trip costs is a trade for the venue, not for the account (quant 7)."""
 
@@ -85,8 +88,11 @@ class Size(NamedTuple):
 
 
 def stop_distance(atr: float, price: float) -> float:
-    """Distance of the disaster stop as a fraction of the price; NaN without an ATR."""
-    return STOP_ATR * atr / price
+    """Distance of the disaster stop as a fraction of the price, at most 0.9; NaN without an ATR."""
+    distance = STOP_ATR * atr / price
+    if distance > MAX_STOP:
+        return MAX_STOP
+    return distance
 
 
 def target_fraction(score: float, volatility: float, position_cap: float, coins: int, scale: float) -> float:
@@ -103,20 +109,20 @@ def intend(coin: Coin, equity: float, position_cap: float, coins: int, scale: fl
         return Intent(codes.REFUSE, 0.0, none, codes.HISTORY_TOO_SHORT, none, none)
     target = target_fraction(coin.score, coin.volatility, position_cap, coins, scale) * equity
     gap = target - coin.held_usd
-    if coin.held_usd <= 0.0:
-        if coin.score < min_score:
-            return Intent(codes.REFUSE, 0.0, target, codes.SIGNAL_TOO_WEAK, min_score, coin.score)
-        moved = abs(coin.price / coin.bar_close - 1.0)
-        if moved > 0.5 * coin.stop_distance:
-            return Intent(codes.REFUSE, gap, target, codes.PRICE_MOVED, 0.5 * coin.stop_distance, moved)
-        return Intent(codes.ENTER, gap, target, codes.OK, none, none)
-    if target <= 0.0:
-        return Intent(codes.EXIT, gap, target, codes.OK, none, none)
-    if abs(gap) <= BAND * target:
-        return Intent(codes.HOLD, gap, target, codes.WITHIN_BAND, BAND * target, abs(gap))
-    if gap > 0.0:
-        return Intent(codes.ADD, gap, target, codes.OK, none, none)
-    return Intent(codes.REDUCE, gap, target, codes.OK, none, none)
+    if coin.held_usd > 0.0:
+        if target <= 0.0:
+            return Intent(codes.EXIT, gap, target, codes.OK, none, none)
+        if abs(gap) <= BAND * target:
+            return Intent(codes.HOLD, gap, target, codes.WITHIN_BAND, BAND * target, abs(gap))
+        if gap < 0.0:
+            return Intent(codes.REDUCE, gap, target, codes.OK, none, none)
+    # From here on something would be bought, be it the first part of a coin or more of it.
+    if coin.score < min_score:
+        return Intent(codes.REFUSE, 0.0, target, codes.SIGNAL_TOO_WEAK, min_score, coin.score)
+    moved = abs(coin.price / coin.bar_close - 1.0)
+    if moved > 0.5 * coin.stop_distance:
+        return Intent(codes.REFUSE, gap, target, codes.PRICE_MOVED, 0.5 * coin.stop_distance, moved)
+    return Intent(codes.ADD if coin.held_usd > 0.0 else codes.ENTER, gap, target, codes.OK, none, none)
 
 
 def size_entry(gap_usd: float, coin: Coin, rules: Rules, budget: Budget) -> Size:
@@ -176,17 +182,20 @@ def size_entry(gap_usd: float, coin: Coin, rules: Rules, budget: Budget) -> Size
     return Size(lots, notional, codes.OK, none, none, binding)
 
 
-def lots_to_sell(gap_usd: float, price: float, held_lots: int, rules: Rules) -> int:
-    """Whole lots that bring a position down by ``-gap_usd``; all of them where a rest could not be sold.
+def lots_to_sell(gap_usd: float, price: float, stop_distance: float, held_lots: int, rules: Rules) -> int:
+    """Whole lots that bring a position down by ``-gap_usd``; all of them where a rest could not be protected.
 
-    0 where the reduction itself is below the venue's minimum. The minimum TRADE size is an entry
-    rule and does not hold back an exit (quant 1b, row 3).
+    What stays must be sellable at its stop, ``stop_distance`` below the price. 0 where the reduction
+    itself is below the venue's minimum. The minimum TRADE size is an entry rule and does not hold
+    back an exit (quant 1b, row 3).
     """
     lot_usd = rules.lot_step * price
     lots = int(-gap_usd / lot_usd)
-    minimum = max(rules.min_amount * price, rules.min_cost)
-    if (held_lots - lots) * lot_usd < minimum:
+    if lots >= held_lots:
         return held_lots
-    if lots * lot_usd < minimum:
+    stop_price = price * (1.0 - stop_distance)
+    if (held_lots - lots) * rules.lot_step * stop_price < max(rules.min_amount * stop_price, rules.min_cost):
+        return held_lots
+    if lots * lot_usd < max(rules.min_amount * price, rules.min_cost):
         return 0
     return lots

@@ -212,7 +212,9 @@ class Decider:
         candidates, refusal = self._candidates(symbol, gap, standing, entries, now)
         for account in candidates:
             rules = account.rules[symbol]
-            size = allocation.size_entry(gap, coin, rules, self._budget(account, standing))
+            # At the price at which this account would buy: another one's price may be another.
+            priced = coin._replace(price=float(account.tickers[symbol].bid))
+            size = allocation.size_entry(gap, priced, rules, self._budget(account, standing))
             if size.lots > 0:
                 self._state.entry_stop_frac[key_text(account.name, symbol)] = coin.stop_distance
                 account.spent_usd += size.notional * (1.0 + rules.fee_in)
@@ -340,7 +342,10 @@ class Decider:
             lots = held_lots
             if intent.action == codes.REDUCE:
                 worth = held_lots * float(instrument.lot_step) * coin.price
-                lots = allocation.lots_to_sell(-min(to_sell, worth), coin.price, held_lots, account.rules[symbol])
+                to_sell_here = -min(to_sell, worth)
+                lots = allocation.lots_to_sell(
+                    to_sell_here, coin.price, coin.stop_distance, held_lots, account.rules[symbol]
+                )
                 to_sell -= lots * float(instrument.lot_step) * coin.price
             if lots > 0:
                 keep = position.quantity - instrument.quantity_of(lots) if lots < held_lots else Decimal(0)

@@ -6,7 +6,7 @@ import pytest
 from decide_samples import BUDGET, COIN, COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL
 
 from bot.decide import allocation, codes
-from bot.decide.allocation import Budget, Coin, Rules, intend, lots_to_sell, size_entry, target_fraction
+from bot.decide.allocation import Budget, Coin, Rules, intend, lots_to_sell, size_entry, stop_distance, target_fraction
 from bot.decide.costs import break_even_move
 
 NAN = math.nan
@@ -119,6 +119,13 @@ def test_intend_within_the_band_holds(held_usd: float, gap: float) -> None:
     assert intent.actual == pytest.approx(abs(gap), abs=1e-9)
 
 
+@pytest.mark.parametrize("held_usd", [112.0, 208.0])
+def test_intend_at_the_edge_of_the_band_holds(held_usd: float) -> None:
+    # Equity 960: target 160, band 0.30 x 160 = 48.
+    intent = intend(held(held_usd), 960.0, 0.18, 3, 1.0, 0.75)
+    assert (intent.action, intent.limit, intent.actual) == (codes.HOLD, 48.0, 48.0)
+
+
 @pytest.mark.parametrize(
     ("held_usd", "action", "gap"), [(104.99, codes.ADD, 45.01), (195.01, codes.REDUCE, -45.01), (500.0, 3, -350.0)]
 )
@@ -186,6 +193,17 @@ def test_size_entry_rounds_down_to_whole_lots() -> None:
     assert (size.lots, size.notional) == (3, 150.0)
     assert sized(150.0, rules=rules).lots == 3
     assert sized(149.99, rules=rules).lots == 2
+
+
+def test_size_entry_of_a_gap_that_equals_a_cap_is_not_bound_by_it() -> None:
+    rules = COINBASE_BTC._replace(lot_step=0.001)
+    assert (sized(180.0, rules=rules).binding, sized(180.01, rules=rules).binding) == (codes.OK, codes.POSITION_CAP)
+
+
+def test_size_entry_corrects_a_quotient_that_was_rounded_up() -> None:
+    # 7.7 / 1.1 is 7.0 in floats, but 7 x 1.1 is 7.700000000000001: six lots.
+    size = sized(7.7, COIN._replace(price=1.0), COINBASE_BTC._replace(lot_step=1.1))
+    assert (size.lots, size.code) == (6, codes.OK)
 
 
 def test_size_entry_at_15_dollars_is_under_the_position_cap() -> None:
@@ -359,11 +377,24 @@ SOL_LOTS = KRAKEN_SOL._replace(lot_step=0.01)
     ],
 )
 def test_lots_to_sell_leaves_nothing_that_cannot_be_sold(gap: float, held_lots: int, expected: int) -> None:
-    assert lots_to_sell(gap, 100.0, held_lots, SOL_LOTS) == expected
+    assert lots_to_sell(gap, 100.0, 0.15, held_lots, SOL_LOTS) == expected
 
 
 def test_lots_to_sell_knows_no_minimum_trade() -> None:
     # $2 of BTC on Coinbase at 50,000: 4000 lots of $0.0005, far below MIN_TRADE_SIZE.
-    lots = lots_to_sell(-2.0001, 50_000.0, 100_000, COINBASE_BTC)
+    lots = lots_to_sell(-2.0001, 50_000.0, 0.15, 100_000, COINBASE_BTC)
     assert lots == 4000
-    assert lots_to_sell(-0.99, 50_000.0, 100_000, COINBASE_BTC) == 0  # Coinbase takes orders from $1
+    assert lots_to_sell(-0.99, 50_000.0, 0.15, 100_000, COINBASE_BTC) == 0  # Coinbase takes orders from $1
+
+
+def test_lots_to_sell_leaves_nothing_whose_stop_the_venue_would_refuse() -> None:
+    # 4000 of 6100 lots leave $1.05 of BTC at 50,000; at a stop 15 % below that is $0.89, and Coinbase takes
+    # nothing below $1. With a stop 4 % below it is $1.008.
+    assert lots_to_sell(-2.0001, 50_000.0, 0.15, 6_100, COINBASE_BTC) == 6_100
+    assert lots_to_sell(-2.0001, 50_000.0, 0.04, 6_100, COINBASE_BTC) == 4_000
+
+
+def test_stop_distance_of_a_wild_market_leaves_a_price_above_zero() -> None:
+    assert stop_distance(25.0, 100.0) == 0.9  # 4 x 25 % is the whole price
+    assert stop_distance(2.0, 100.0) == 0.08
+    assert math.isnan(stop_distance(NAN, 100.0))

@@ -97,6 +97,15 @@ def test_history_of_steady_days_has_their_range_and_return() -> None:
     assert history.atr() == pytest.approx(1.073516, abs=1e-6)
 
 
+def test_history_weighs_the_newest_return_with_six_percent() -> None:
+    closes = [100.0] * 14 + [110.0]
+    history = folded([Candle(i * MS_PER_DAY, c, c, c, c, 1.0) for i, c in enumerate(closes)])
+    # Thirteen returns of 0, then 0.10: variance 0.06 x 0.01 = 6e-4, sqrt(365 x 6e-4) = 0.467974
+    assert history.volatility() == pytest.approx(0.467974, abs=5e-7)
+    # Mean of thirteen ranges of 0 and one of 10: 10 / 14
+    assert history.atr() == pytest.approx(10 / 14)
+
+
 def test_history_trigger_is_the_level_of_the_core() -> None:
     highs = [float(1_000 - i) for i in range(400)]
     bars = [Candle(i * MS_PER_DAY, h - 2.0, h, h - 3.0, h - 2.0, 1.0) for i, h in enumerate(highs)]

@@ -202,7 +202,12 @@ def test_intend_answers_are_whole(case: Case, scale: float) -> None:
     assert (intent.code == codes.OK) == (not holds_or_refuses)
     assert math.isfinite(intent.limit) == holds_or_refuses
     assert math.isfinite(intent.actual) == holds_or_refuses
-    assert (coin.held_usd == 0.0) == (intent.action in (codes.ENTER, codes.REFUSE))
+    if coin.held_usd == 0.0:
+        assert intent.action in (codes.ENTER, codes.REFUSE)
+    else:
+        assert intent.action != codes.ENTER
+    if intent.action in (codes.ENTER, codes.ADD):
+        assert coin.score >= 0.75
     if intent.action == codes.ADD:
         assert 0.3 * intent.target_usd * (1.0 - EPS) < intent.gap_usd
     if intent.action in (codes.REDUCE, codes.EXIT):
@@ -215,10 +220,12 @@ def test_lots_to_sell_leaves_all_none_or_what_can_be_sold(case: Case, held_usd: 
     gap, price, rules = -share * held_usd, case.coin.price, case.rules
     lot_usd = rules.lot_step * price
     held_lots = int(held_usd / lot_usd)
-    lots = lots_to_sell(gap, price, held_lots, rules)
+    distance = case.coin.stop_distance
+    lots = lots_to_sell(gap, price, distance, held_lots, rules)
     minimum = max(rules.min_amount * price, rules.min_cost) * (1.0 - EPS)
     assert 0 <= lots <= held_lots
     if 0 < lots < held_lots:
         assert lots * lot_usd >= minimum
-        assert (held_lots - lots) * lot_usd >= minimum
+        stop = price * (1.0 - distance)
+        assert (held_lots - lots) * rules.lot_step * stop >= max(rules.min_amount * stop, rules.min_cost) * (1.0 - EPS)
         assert lots * lot_usd <= -gap * (1.0 + EPS)
