@@ -18,7 +18,7 @@ from bot.storage.lock import holder
 from bot.storage.modes import ledger_path, mode_folder
 
 FLATTEN_CYCLES_MAX = 5
-"""A sale takes one cycle; a stop that must first be taken back from a slow venue some more."""
+"""A sale takes two cycles; a stop that must first be taken back from a slow venue some more."""
 
 
 @click.command()
@@ -83,12 +83,12 @@ def _without_bot(settings: Settings, tell: Callable[[Session], None], *, until_f
     try:
         tell(session)
         for _ in range(FLATTEN_CYCLES_MAX if until_flat else 1):
+            was_flat = not session.engine.book.positions
             result = session.engine.cycle(session.clock.now())
             session.after_cycle(result.at)
-            if not session.engine.book.positions:
-                break
-            if until_flat:
-                session.clock.wait_until(result.next_cycle_at)
+            if not until_flat or (was_flat and not session.engine.book.positions):
+                break  # one cycle more than the sale takes: a cycle's equity is from before its own orders
+            session.clock.wait_until(result.next_cycle_at)
         session.engine.finish()
         if until_flat and session.engine.book.positions:
             left = ", ".join(f"{symbol} on {account}" for account, symbol in session.engine.book.positions)

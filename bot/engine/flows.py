@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -31,13 +31,13 @@ class FlowDetector:
         self._state = state
         self._seen_once: dict[tuple[str, str], Decimal] = {}
 
-    def detect(self, now: datetime, equity: float) -> list[Flow]:
-        """Return the flows that are certain now, oldest account first; the caller books them.
+    def detect(self, now: datetime, equity: float) -> Iterator[Flow]:
+        """Give the flows that are certain now, oldest account first; the caller books each before the next.
 
         The opening balance of an account counts at once; a later difference must stand unchanged in
-        two cycles, because balances and fills are not read at the same instant.
+        two cycles, because balances and fills are not read at the same instant. An account is open
+        only when its balance has been booked: a crash in between must not make a deposit of it.
         """
-        flows = []
         for account in self._accounts.values():
             if not account.fresh:
                 continue
@@ -52,14 +52,13 @@ class FlowDetector:
                 elif opening or self._seen_once.get(key) == difference:
                     self._seen_once.pop(key, None)
                     note = "opening balance" if opening else "deposit" if difference > 0 else "withdrawal"
-                    flows.append(Flow(account=account.name, asset=asset, amount=difference, at=now, note=note))
                     if not opening:
                         self._watch_transfer(float(difference), equity, now)
+                    yield Flow(account=account.name, asset=asset, amount=difference, at=now, note=note)
                 else:
                     self._seen_once[key] = difference
             if opening:
                 self._state.opened_accounts.append(account.name)
-        return flows
 
     def _watch_transfer(self, amount: float, equity: float, now: datetime) -> None:
         state = self._state

@@ -111,7 +111,8 @@ class Guards:
         if losses >= self._config.max_losses:
             next_close = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
             state.streak_blocked_until = max(now + LOSS_STREAK_PAUSE, next_close).isoformat()
-            state.streak_counts_from = now.isoformat()
+            # Just after now: a loss of this very moment is forgiven too, or it would begin the pause anew.
+            state.streak_counts_from = (now + timedelta(microseconds=1)).isoformat()
             state.half_size_next = True
 
     def _mode(self, now: datetime, waiting_for: str, day_active: bool, inactive: bool) -> tuple[EngineMode, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -83,7 +84,7 @@ def test_minimum_quantity_without_a_price_is_refused(price: str) -> None:
 )
 def test_instrument_with_an_impossible_step_or_minimum_is_refused(field: str, value: int) -> None:
     with pytest.raises(AssertionError):
-        replace(BTC, **{field: D(value)})
+        replace(BTC, **cast(Any, {field: D(value)}))
 
 
 @given(steps, amounts)

@@ -45,6 +45,8 @@ COINBASE_FEES = FeeSchedule(maker_frac=D("0.006"), taker_frac=D("0.012"), origin
 KRAKEN_FEES = FeeSchedule(maker_frac=D("0.0025"), taker_frac=D("0.004"), origin="test")
 FEES = {"coinbase": COINBASE_FEES, "kraken": KRAKEN_FEES}
 MINIMUMS = {"coinbase": 10.0, "kraken": 50.0}
+QUANTITY = D("0.18009004")
+"""18 % of $100 at the bid of 99.95, down to the lot. It costs $17.999999498 and a fee of $0.108."""
 BTC, ETH, SOL = "BTC/USD", "ETH/USD", "SOL/USD"
 
 
@@ -113,23 +115,16 @@ class Board:
 
 @dataclass(slots=True)
 class Fuse:
-    """Counts the calls to the ports and ends the process at the ``left``-th, before or after its effect."""
+    """Counts the calls to the ports and ends the process at the ``left``-th, before its effect."""
 
     left: int | None = None
-    after: bool = False
     touched: int = 0
     at: str = ""
 
-    @contextmanager
-    def touch(self, name: str) -> Iterator[None]:
+    def touch(self, name: str) -> None:
         self.touched += 1
-        burns = self.left is not None and self.touched == self.left
-        if burns and not self.after:
+        if self.touched == self.left:
             self.at = f"before {name}"
-            raise ProcessDiedError(self.at)
-        yield
-        if burns:
-            self.at = f"after {name}"
             raise ProcessDiedError(self.at)
 
 
@@ -153,7 +148,6 @@ class RigVenue:
         self.repeat_fills = False
         self.extra_fills: list[Fill] = []
         self.submitted: list[Order] = []
-        self.cancels: list[Order] = []
 
     @property
     def account(self) -> str:
@@ -209,9 +203,9 @@ class RigVenue:
         if "submit" in self.before:
             self.before["submit"](order)
         self._check("submit")
-        with self.fuse.touch(f"{self.account}.submit {order.purpose}"):
-            self.submitted.append(order)
-            outcome = self.inner.submit(order)
+        self.fuse.touch(f"{self.account}.submit {order.purpose}")
+        self.submitted.append(order)
+        outcome = self.inner.submit(order)
         if "submit" in self.mute:
             raise VenueError(f"{self.account}: no answer to submit")
         return outcome
@@ -220,25 +214,22 @@ class RigVenue:
         if "cancel" in self.before:
             self.before["cancel"](order)
         self._check("cancel")
-        with self.fuse.touch(f"{self.account}.cancel {order.purpose}"):
-            self.cancels.append(order)
-            outcome = self.inner.cancel(order)
+        self.fuse.touch(f"{self.account}.cancel {order.purpose}")
+        outcome = self.inner.cancel(order)
         if "cancel" in self.mute:
             raise VenueError(f"{self.account}: no answer to cancel")
         return outcome
 
 
 ALL_METHODS = (
-    "instruments fees balances tickers candles open_orders find_order fills_since submit cancel".split()  # noqa: SIM905
+    *("instruments", "fees", "balances", "tickers", "candles"),
+    *("open_orders", "find_order", "fills_since", "submit", "cancel"),
 )
-LEDGER_WRITES = frozenset(
-    "record_intent record_transition record_fill record_flow record_bars record_decision record_refusal"
-    " record_guard_event record_equity set_value".split()  # noqa: SIM905
-)
+LEDGER_WRITES = frozenset(name for name in dir(SqliteLedger) if name.startswith("record_") or name == "set_value")
 
 
 class FusedLedger:
-    """The real ledger; each write outside a transaction, and each transaction's end, touches the fuse."""
+    """The real ledger; each write outside a transaction, and each transaction at its end, touches the fuse."""
 
     def __init__(self, inner: SqliteLedger, fuse: Fuse) -> None:
         self._inner = inner
@@ -251,22 +242,21 @@ class FusedLedger:
             return found
 
         def write(*args: Any, **kwargs: Any) -> Any:
-            if self._in_block:
-                return found(*args, **kwargs)
-            with self._fuse.touch(f"ledger.{name}"):
-                return found(*args, **kwargs)
+            if not self._in_block:
+                self._fuse.touch(f"ledger.{name}")
+            return found(*args, **kwargs)
 
         return write
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        with self._fuse.touch("ledger.transaction"):
-            self._in_block = True
-            try:
-                with self._inner.transaction():
-                    yield
-            finally:
-                self._in_block = False
+        self._in_block = True
+        try:
+            with self._inner.transaction():
+                yield
+                self._fuse.touch("ledger.commit")
+        finally:
+            self._in_block = False
 
 
 class FusedStateFile:
@@ -282,8 +272,8 @@ class FusedStateFile:
 
     def save(self, state: Mapping[str, object]) -> None:
         self.saves += 1
-        with self._fuse.touch("state_file.save"):
-            self._inner.save(state)
+        self._fuse.touch("state_file.save")
+        self._inner.save(state)
 
 
 class ListedControl:
@@ -448,9 +438,7 @@ def make_rig(
         halt_flattens=False,
         stale_after_s=900.0,
     )
-    return Rig(
-        folder=folder, clock=clock, board=board, venues=venues, config=replace(config, **changes), fuse=fuse
-    )
+    return Rig(folder=folder, clock=clock, board=board, venues=venues, config=replace(config, **changes), fuse=fuse)
 
 
 # -- checks that hold whenever everything has been settled

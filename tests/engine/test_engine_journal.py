@@ -6,7 +6,15 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from engine_rig import BTC, Rig, assert_books_equal_venues, assert_orders_equal_venues, assert_protected, make_rig
+from engine_rig import (
+    BTC,
+    QUANTITY,
+    Rig,
+    assert_books_equal_venues,
+    assert_orders_equal_venues,
+    assert_protected,
+    make_rig,
+)
 
 from bot.domain.account import Fill, Liquidity
 from bot.domain.orders import Order, OrderState, Purpose, Side, client_order_id
@@ -37,8 +45,7 @@ def test_order_that_is_sent_is_in_flight_in_the_ledger_and_outside_a_transaction
     assert stored == rig.venue.submitted[0]
     assert stored is not None
     assert stored.state is S.IN_FLIGHT
-    # 18 % of $100 at the last price of 100, offered at the bid of 99.95
-    assert (stored.quantity, stored.price, stored.post_only) == (D("0.18"), D("99.95"), True)
+    assert (stored.quantity, stored.price, stored.post_only) == (QUANTITY, D("99.95"), True)
     assert stored.client_order_id == client_order_id(rig.ledger.epoch, "coinbase", BTC, 1)
 
 
@@ -69,11 +76,11 @@ def test_entry_that_fills_later_becomes_a_position(tmp_path: Path) -> None:
     rig = make_rig(tmp_path).entered()
 
     entry = rig.orders(Purpose.ENTRY)[0]
-    assert (entry.state, entry.filled_quantity) == (S.FILLED, D("0.18"))
+    assert (entry.state, entry.filled_quantity) == (S.FILLED, QUANTITY)
     position = rig.engine.book.positions["coinbase", BTC]
-    # cost 0.18 * 99.95 = 17.991, fee 0.6 % of it = 0.107946
-    assert (position.quantity, position.cost, position.fees) == (D("0.18"), D("17.991"), D("0.107946"))
-    assert rig.engine.book.cash["coinbase", "USD"] == D("81.901054")  # 100 - 17.991 - 0.107946
+    # cost 0.18009004 * 99.95 = 17.999999498; fee 0.6 % of it = 0.107999996988, rounded up to eight decimals
+    assert (position.quantity, position.cost, position.fees) == (QUANTITY, D("17.999999498"), D("0.108"))
+    assert rig.engine.book.cash["coinbase", "USD"] == D("81.892000502")  # 100 - 17.999999498 - 0.108
     assert_books_equal_venues(rig)
     assert_orders_equal_venues(rig)
 
@@ -110,12 +117,12 @@ def test_order_filled_in_parts_counts_each_and_the_stop_grows(tmp_path: Path) ->
     rig.cycle(BTC=99.9)
 
     entry = rig.orders(Purpose.ENTRY)[0]
-    assert (entry.state, entry.filled_quantity) == (S.PARTLY_FILLED, D("0.045"))  # a quarter of 0.18
-    assert [stop.quantity for stop in rig.stops()] == [D("0.045")]
+    assert (entry.state, entry.filled_quantity) == (S.PARTLY_FILLED, D("0.04502251"))  # a quarter
+    assert [stop.quantity for stop in rig.stops()] == [D("0.04502251")]
 
     rig.cycle(BTC=99.8)
     entry = rig.orders(Purpose.ENTRY)[0]
-    assert (entry.state, entry.filled_quantity) == (S.FILLED, D("0.18"))
+    assert (entry.state, entry.filled_quantity) == (S.FILLED, QUANTITY)
     assert ("partly_filled", "filled") in events(rig, entry)
     assert_protected(rig)
     assert_books_equal_venues(rig)
@@ -129,7 +136,7 @@ def test_cancel_that_loses_the_race_against_the_fill_books_the_fill(tmp_path: Pa
     rig.cycle()
 
     entry = rig.orders(Purpose.ENTRY)[0]
-    assert (entry.state, entry.filled_quantity) == (S.FILLED, D("0.18"))
+    assert (entry.state, entry.filled_quantity) == (S.FILLED, QUANTITY)
     assert events(rig, entry)[-1] == ("cancel_in_flight", "filled")
     assert rig.refusals() == []  # it was taken
     assert_protected(rig)  # in the same cycle
@@ -144,10 +151,8 @@ def test_cancel_that_races_a_fill_still_knows_what_the_position_risks(tmp_path: 
     rig.cycle()
     rig.cycle()
 
-    # cost 17.991 * stop distance 0.0940630
-    risk = rig.engine.book.positions["coinbase", BTC].initial_risk_usd
-    assert risk is not None
-    assert abs(risk - D("1.6923")) < D("0.0005")
+    # The quantity times 9.41, the way from 99.95 to the stop at 90.54.
+    assert rig.engine.book.positions["coinbase", BTC].initial_risk_usd == D("1.6946472764")
 
 
 def test_cancel_of_a_partly_filled_entry_keeps_what_was_filled(tmp_path: Path) -> None:
@@ -159,8 +164,8 @@ def test_cancel_of_a_partly_filled_entry_keeps_what_was_filled(tmp_path: Path) -
     rig.cycle(BTC=101.0)
 
     entry = rig.orders(Purpose.ENTRY)[0]
-    assert (entry.state, entry.filled_quantity) == (S.CANCELED, D("0.09"))
-    assert rig.engine.book.positions["coinbase", BTC].quantity == D("0.09")
+    assert (entry.state, entry.filled_quantity) == (S.CANCELED, D("0.09004502"))
+    assert rig.engine.book.positions["coinbase", BTC].quantity == D("0.09004502")
     assert ("entry_not_filled", BTC) not in rig.refusals()
     assert_protected(rig)
 

@@ -9,6 +9,7 @@ import pytest
 from engine_rig import (
     BTC,
     ETH,
+    QUANTITY,
     SOL,
     Rig,
     assert_books_equal_venues,
@@ -40,7 +41,7 @@ def test_stop_is_placed_in_the_cycle_that_sees_the_fill(tmp_path: Path) -> None:
     assert len(result.fills) == 1
 
     (stop,) = rig.stops()
-    assert (stop.side, stop.type, stop.quantity, stop.stop_price) == (Side.SELL, OrderType.STOP, D("0.18"), STOP)
+    assert (stop.side, stop.type, stop.quantity, stop.stop_price) == (Side.SELL, OrderType.STOP, QUANTITY, STOP)
     assert_protected(rig)
 
 
@@ -67,17 +68,17 @@ def test_stop_that_executes_closes_the_trade(tmp_path: Path) -> None:
     (trade,) = rig.engine.book.trades
     assert trade.last_purpose == "stop"
     # The price jumped over the stop to 90: sold half a spread below, 89.955 -> 89.95 on the tick.
-    assert trade.sold_proceeds == D("0.18") * D("89.95")
+    assert trade.sold_proceeds == QUANTITY * D("89.95")
     assert rig.engine.desk.live() == []
     assert_books_equal_venues(rig)
 
 
 def test_add_replaces_the_stop_by_one_of_the_full_size(tmp_path: Path) -> None:
     rig = add_filled(make_rig(tmp_path).entered())
-    assert rig.engine.book.positions["coinbase", BTC].quantity > D("0.18")
+    assert rig.engine.book.positions["coinbase", BTC].quantity > QUANTITY
     assert_protected(rig)
     assert_orders_equal_venues(rig)
-    assert [o.state for o in rig.orders(Purpose.STOP)][0] is S.CANCELED
+    assert [o.state for o in rig.orders(Purpose.STOP)] == [S.CANCELED, S.OPEN]
 
 
 def add_resting(rig: Rig, *, close: float = 120.0) -> Rig:
@@ -195,10 +196,10 @@ def test_sale_in_parts_goes_on_until_all_is_sold_and_the_rest_stays_stopped(tmp_
     rig.control.put("flatten")
     rig.cycle()
     assert [(o.state, o.filled_quantity) for o in rig.orders(Purpose.EXIT)] == [
-        (S.CANCELED, D("0.09")),
-        (S.FILLED, D("0.09")),
+        (S.CANCELED, D("0.09004502")),
+        (S.FILLED, D("0.09004502")),
     ]
-    assert [o.quantity for o in rig.orders(Purpose.STOP)] == [D("0.18"), D("0.09")]
+    assert [o.quantity for o in rig.orders(Purpose.STOP)] == [QUANTITY, D("0.09004502")]
     assert rig.engine.book.positions == {}
     assert_books_equal_venues(rig)
 
@@ -246,7 +247,7 @@ def test_exit_plan_of_an_older_decision_ends_with_a_newer_one(tmp_path: Path) ->
     assert rig.decisions()[-1] == (BTC, "hold")
     rig.venue.speak()
     rig.cycle()
-    assert rig.engine.book.positions["coinbase", BTC].quantity == D("0.18")
+    assert rig.engine.book.positions["coinbase", BTC].quantity == QUANTITY
 
 
 def test_exit_plan_of_a_position_too_small_to_sell_does_not_wait_for_the_next_entry(tmp_path: Path) -> None:
@@ -265,9 +266,9 @@ def test_exit_plan_of_a_position_too_small_to_sell_does_not_wait_for_the_next_en
 def dusty(rig: Rig) -> Rig:
     """An entry of which $0.99 was filled before it was given up: less than the venue's $1."""
     rig.first_cycle()
-    rig.venue.core.next_fill_fraction = D("0.055")  # of 0.18: 0.0099 BTC
+    rig.venue.core.next_fill_fraction = D("0.055")
     rig.cycle(BTC=99.9)
-    assert rig.engine.book.positions["coinbase", BTC].quantity == D("0.0099")
+    assert rig.engine.book.positions["coinbase", BTC].quantity == D("0.00990495")  # at 99.95: $0.99
     rig.cycle(after_s=1200.0, BTC=100.0)
     assert rig.engine.desk.live() == []
     return rig
@@ -276,7 +277,7 @@ def dusty(rig: Rig) -> Rig:
 def test_dust_does_not_open_the_door_for_a_weak_score(tmp_path: Path) -> None:
     rig = dusty(make_rig(tmp_path))
     rig.restart(min_score=1.01)  # no score reaches it
-    rig.next_decision(BTC=102.0)
+    rig.next_decision(BTC=99.0)
     assert rig.decisions()[-1] == (BTC, "refuse")
     assert rig.refusals()[-1] == ("signal_too_weak", BTC)
 
@@ -287,14 +288,14 @@ def test_dust_that_grows_above_the_minimum_is_protected_even_after_an_add_was_gi
     assert len(rig.entries()) == 1
     rig.cycle(after_s=1200.0)
     assert rig.entries() == []
-    rig.cycle(BTC=130.0)  # 0.0099 BTC are worth $1.29 now, and $1.18 at a stop 9 % lower
+    rig.cycle(BTC=130.0)  # worth $1.29 now, and more than $1 at its stop
     assert_protected(rig)
 
 
 def test_position_whose_stop_would_be_below_the_minimum_is_sold_once_its_entry_has_ended(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
     rig.first_cycle()
-    rig.venue.core.next_fill_fraction = D("0.06")  # 0.0108 BTC: $1.08 now, $0.98 at the stop
+    rig.venue.core.next_fill_fraction = D("0.06")  # $1.08 now, $0.98 at the stop
     rig.cycle(BTC=99.9)
     rig.cycle(BTC=100.0)
     assert [o.purpose for o in rig.orders()] == [Purpose.ENTRY]  # the rest of it may still fill

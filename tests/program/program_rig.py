@@ -152,8 +152,9 @@ def walk(*, seed: int, first_ms: int, hours: int, price: float, drifts: tuple[fl
         high = max(opened, price) * (1 + sigma * chance.random())
         low = min(opened, price) * (1 - sigma * chance.random())
         volume = 100 * chance.random()
+        open_ms = first_ms + hour * HOUR_MS
         bars.append(
-            (first_ms + hour * HOUR_MS, *(round(value, 4) for value in (opened, high, low, price)), round(volume, 4))
+            (open_ms, round(opened, 4), round(high, 4), round(low, 4), round(price, 4), round(volume, 4)),
         )
     return bars
 

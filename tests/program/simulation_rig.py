@@ -61,10 +61,7 @@ def reader(folder: Path) -> LedgerReader:
 def fills_in(folder: Path) -> list[tuple[object, ...]]:
     """Everything of the fills but the ids, which are another ledger's."""
     with reader(folder) as ledger:
-        return [
-            (f.account, f.symbol, f.side, f.quantity, f.price, f.fee, f.liquidity, f.at, f.fill_id)
-            for f in ledger.fills()
-        ]
+        return [(f.account, f.symbol, f.side, f.quantity, f.price, f.fee, f.liquidity, f.at) for f in ledger.fills()]
 
 
 def orders_in(folder: Path) -> list[tuple[object, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,7 +171,7 @@ def test_series_refuses_a_candle_out_of_order() -> None:
 # ---- a folder
 
 
-def days(first: float, last: float) -> dict[str, int]:
+def days(first: float, last: float) -> dict[str, Any]:
     """A range for ``open_source`` in days from T0."""
     return {"from_ms": T0 + int(first * MS_PER_DAY), "to_ms": T0 + int(last * MS_PER_DAY)}
 

@@ -1,0 +1,167 @@
+"""The snapshot: valid JSON in every mode, and it says what is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_rig import BTC, QUANTITY, Rig, make_rig, rising_days
+
+from bot.domain.snapshot import SNAPSHOT_KEY, Snapshot
+
+D = Decimal
+
+
+def strict(snapshot: Snapshot | None) -> dict[str, Any]:
+    """Through JSON and back; raises on NaN and infinities."""
+    assert snapshot is not None
+    found = json.loads(json.dumps(snapshot, allow_nan=False))
+    assert isinstance(found, dict)
+    return found
+
+
+def active(rig: Rig) -> None:
+    rig.entered()
+
+
+def reduce_only(rig: Rig) -> None:
+    rig.entered()
+    rig.control.put("pause")
+
+
+def halted(rig: Rig) -> None:
+    rig.entered()
+    rig.control.put("halt")
+
+
+def stalled(rig: Rig) -> None:
+    rig.first_cycle()
+    rig.venue.core.withdraw("USD", D(80))
+    rig.cycle()
+    rig.cycle()
+    for i in range(16):
+        rig.next_decision(BTC=101.0 + 2 * i)
+
+
+def silent_from_the_start(rig: Rig) -> None:
+    rig.venue.silence()
+
+
+def silent_with_a_position(rig: Rig) -> None:
+    rig.entered()
+    rig.venue.silence()
+
+
+def without_prices(rig: Rig) -> None:
+    rig.venue.hidden_tickers = {BTC}
+
+
+def without_bars(rig: Rig) -> None:
+    rig.board.days[BTC] = []
+
+
+def with_a_short_history(rig: Rig) -> None:
+    rig.board.days[BTC] = rising_days(5)
+
+
+def without_money(rig: Rig) -> None:
+    rig.venue.core.withdraw("USD", D(100))
+
+
+def with_an_old_price(rig: Rig) -> None:
+    rig.board.price_age_ms = 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("prepare", "mode"),
+    [
+        (active, "ACTIVE"),
+        (reduce_only, "REDUCE_ONLY"),
+        (halted, "HALTED"),
+        (stalled, "STALLED"),
+        (silent_from_the_start, "HALTED"),
+        (silent_with_a_position, "ACTIVE"),
+        (without_prices, "ACTIVE"),
+        (without_bars, "ACTIVE"),
+        (with_a_short_history, "ACTIVE"),
+        (without_money, "REDUCE_ONLY"),
+        (with_an_old_price, "ACTIVE"),
+    ],
+)
+def test_snapshot_is_strict_json_in_every_mode_and_is_stored(
+    tmp_path: Path, prepare: Callable[[Rig], None], mode: str
+) -> None:
+    rig = make_rig(tmp_path)
+    prepare(rig)
+    found = strict(rig.cycle().snapshot)
+    assert found["engine_mode"] == mode
+    assert rig.ledger.value(SNAPSHOT_KEY) == found
+    rig.restart()
+    strict(rig.cycle().snapshot)
+
+
+def test_snapshot_before_the_first_cycle_is_strict_json(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    assert strict(rig.engine.snapshot(rig.now, rig.now))["engine_mode"] == "HALTED"
+
+
+def test_snapshot_of_a_position_adds_up(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    found = strict(rig.cycle(BTC=105.0).snapshot)
+    (position,) = found["positions"]
+    # bought at 99.95; the bid is 104.9475 -> 104.94; the stop is at 90.54
+    quantity = float(QUANTITY)
+    assert position["quantity"] == f"{QUANTITY}"
+    assert position["value_usd"] == pytest.approx(quantity * 104.94)
+    assert position["unrealized_usd"] == pytest.approx(quantity * (104.94 - 99.95))
+    assert position["stop_price"] == 90.54
+    assert position["stop_resting"] is True
+    assert position["r_multiple"] == pytest.approx((104.94 - 99.95) / (99.95 - 90.54))
+    assert found["cash_usd"] == pytest.approx(100 - 18 - 0.108)
+    assert found["equity_usd"] == pytest.approx(found["cash_usd"] + position["value_usd"])
+    assert found["exposure_pct"] == pytest.approx(100 * position["value_usd"] / found["equity_usd"])
+    assert found["profit_usd"] == pytest.approx(found["equity_usd"] - 100)
+    assert found["effective_risk_pct"] == pytest.approx(100 * quantity * (104.94 - 90.54) / found["equity_usd"])
+
+
+def test_snapshot_does_not_call_a_stop_resting_that_is_not_known_to_rest(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    rig.venue.before["submit"] = lambda order: rig.venue.down.update({"open_orders", "find_order", "fills_since"})
+    rig.venue.mute.add("submit")
+    found = strict(rig.cycle(BTC=99.9).snapshot)
+    assert found["positions"][0]["stop_resting"] is False
+
+
+def test_snapshot_says_what_a_coin_waits_for(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, coins=("BTC", "ETH", "SOL"))
+    found = strict(rig.first_cycle().snapshot)
+    coins = {coin["symbol"]: coin for coin in found["coins"]}
+    assert coins[BTC]["action"] == "enter"
+    assert coins[BTC]["refusal"] == ""
+    assert coins[BTC]["decided_bar_at"] == "2024-05-31T00:00:00+00:00"
+    assert coins["SOL/USD"]["refusal"] == "max_positions"
+    assert (coins["SOL/USD"]["refusal_limit"], coins["SOL/USD"]["refusal_actual"]) == (2.0, 2.0)
+    assert found["next_decision_at"] == "2024-06-02T00:01:00+00:00"
+    assert found["next_cycle_at"] == "2024-06-01T00:02:00+00:00"
+
+
+def test_snapshot_after_a_restart_still_says_why_nothing_happened(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.control.put("pause")
+    before = strict(rig.first_cycle().snapshot)["coins"]
+    rig.restart()
+    after = strict(rig.cycle().snapshot)["coins"]
+    assert after == before
+    assert after[0]["refusal"] == "paused_by_user"
+
+
+def test_snapshot_is_made_as_often_as_the_settings_say_and_at_each_decision(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, snapshot_every_cycles=3)
+    made = [rig.first_cycle().snapshot is not None]
+    made += [rig.cycle().snapshot is not None for _ in range(5)]
+    assert made == [True, False, True, False, False, True]
