@@ -64,6 +64,11 @@ def load_settings(
     from_file, unknown_names = _read_env_file(env_file, problems)
     strangers = sorted(overrides.keys() - _KNOWN_NAMES)
     problems += [f"command line: there is no setting {_shown(name)}{_meant(name)}" for name in strangers]
+    problems += [
+        f"command line: {name} is a secret, and a command line is seen by others; set it in .env or the environment"
+        for name in sorted(overrides.keys() & SETTINGS.keys())
+        if SETTINGS[name].secret
+    ]
     layers: tuple[_Layer, ...] = (
         {name: _Found(text=text, origin="command line") for name, text in overrides.items()},
         {name: _Found(text=environ[name], origin="environment") for name in _KNOWN_NAMES & environ.keys()},
@@ -225,9 +230,16 @@ def _read_lines(path: Path, problems: list[str]) -> list[_Line]:
 
 
 def names_in_env_file(path: Path) -> frozenset[str]:
-    """Names that the file sets; none where it is missing. Raises ConfigError where it cannot be read."""
+    """Names that the file sets; none where it is missing. Raises ConfigError where it cannot be read.
+
+    Without python-dotenv (the facades run on a bare Python) names are taken from the line beginnings.
+    """
     problems: list[str] = []
-    lines = _read_lines(path, problems)
+    try:
+        lines = _read_lines(path, problems)
+    except ModuleNotFoundError:
+        text = path.read_text(encoding="utf-8-sig")
+        return frozenset(re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", text, flags=re.MULTILINE))
     if problems:
         raise ConfigError(_all_problems(problems))
     return frozenset(line.name for line in lines if line.name)

@@ -270,7 +270,15 @@ class Settings:
     kraken_master_api_secret: Secret = _credential("The private key as Kraken shows it.")
 
     state_dir: Path = _setting(".", _S.PROGRAM, "Folder of ledger and state.", PathRule())
-    poll_seconds: int = _count("60", "5", "3600", _S.PROGRAM, "Time between two cycles.", unit="s")
+    poll_seconds: int = _count(
+        "60",
+        "5",
+        "3600",
+        _S.PROGRAM,
+        "Time between two cycles.",
+        unit="s",
+        effect="no effect yet: invented and recorded prices have their own step; arrives with live prices",
+    )
     halt_flattens: bool = _switch("False", _S.PROGRAM, "Sell everything when the drawdown halts trading.")
     coinbase_api_url: str = _setting("", _S.PROGRAM, "A proxy instead of Coinbase.", UrlRule(), effect=_LIVE)
     kraken_api_url: str = _setting("", _S.PROGRAM, "A proxy instead of Kraken.", UrlRule(), effect=_LIVE)

@@ -13,6 +13,7 @@ import click
 from bot.domain.errors import BotError, ConfigError, InvariantError
 
 DEFAULT_COMMAND = "run"
+SET_OPTION = "--set"
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -45,8 +46,11 @@ class _LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give arguments without a command word to ``run``: `bot.py --paper` is `bot.py run --paper`."""
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
-        if not args or (args[0].startswith("-") and args[0] not in own):
-            args = [DEFAULT_COMMAND, *args]
+        place = 0
+        while place < len(args) and args[place].partition("=")[0] == SET_OPTION:
+            place += 1 if "=" in args[place] else 2
+        if place >= len(args) or (args[place].startswith("-") and args[place] not in own):
+            args = [*args[:place], DEFAULT_COMMAND, *args[place:]]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -109,6 +113,7 @@ Examples:
   python bot.py status               what it holds, and why it does nothing
   python bot.py refusals --limit 5   what it did not buy, in words
   python bot.py run --replay DIR --from 2022-01-01 --equity 260
+  python bot.py --set PAPER_EQUITY=250 run
   python bot.py COMMAND --help       more about one command
 
 \b
@@ -119,5 +124,20 @@ not running, 4 halted, 78 a wrong setting, 130 interrupted.
 
 @click.group(cls=_LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which.")
-def main() -> None:
+@click.option(
+    SET_OPTION,
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set one setting for this call; wins over environment and .env.",
+)
+@click.pass_context
+def main(ctx: click.Context, settings: tuple[str, ...]) -> None:
     """Run the command line."""
+    given = [text.partition("=") for text in settings]
+    unreadable = [name for name, sign, _ in given if not sign or not name]
+    if unreadable:
+        raise click.BadParameter(
+            f"{unreadable[0]!r} must be NAME=VALUE, such as PAPER_EQUITY=250", param_hint=SET_OPTION
+        )
+    ctx.obj = {name.strip(): value for name, _, value in given}

@@ -102,8 +102,14 @@ def target_fraction(score: float, volatility: float, position_cap: float, coins:
     return score * min(position_cap, VOLATILITY_TARGET / volatility / coins) * scale
 
 
-def intend(coin: Coin, equity: float, position_cap: float, coins: int, scale: float, min_score: float) -> Intent:
-    """Say what the target asks for, before any account and any minimum is looked at."""
+def intend(
+    coin: Coin, equity: float, position_cap: float, coins: int, scale: float, min_score: float, min_trade: float
+) -> Intent:
+    """Say what the target asks for, before any account is looked at.
+
+    A position is changed when its gap exceeds both the relative band and ``min_trade`` (USD); it is
+    given up as a whole whatever its size.
+    """
     none = math.nan
     if math.isnan(coin.score) or math.isnan(coin.volatility) or math.isnan(coin.stop_distance):
         return Intent(codes.REFUSE, 0.0, none, codes.HISTORY_TOO_SHORT, none, none)
@@ -112,8 +118,9 @@ def intend(coin: Coin, equity: float, position_cap: float, coins: int, scale: fl
     if coin.held_usd > 0.0:
         if target <= 0.0:
             return Intent(codes.EXIT, gap, target, codes.OK, none, none)
-        if abs(gap) <= BAND * target:
-            return Intent(codes.HOLD, gap, target, codes.WITHIN_BAND, BAND * target, abs(gap))
+        band = max(BAND * target, min_trade)
+        if abs(gap) <= band:
+            return Intent(codes.HOLD, gap, target, codes.WITHIN_BAND, band, abs(gap))
         if gap < 0.0:
             return Intent(codes.REDUCE, gap, target, codes.OK, none, none)
     # From here on something would be bought, be it the first part of a coin or more of it.

@@ -90,3 +90,17 @@ def close_that_reaches(flags: Sequence[int], highs: Sequence[float], n_bars: int
         return math.nan
     tops.sort()
     return tops[needed - 1]
+
+
+def close_that_lowers(flags: Sequence[int], lows: Sequence[float], n_bars: int) -> float:
+    """Return the level below which the NEXT close ends at least one long state; NaN where none is long.
+
+    ``lows`` holds ``n_bars`` bars. It is the highest of the channel lows that end the long states.
+    """
+    level = math.nan
+    for k in range(len(LOOKBACKS)):
+        if flags[k] == LONG:
+            bottom = lowest(lows, n_bars - exit_lookback(LOOKBACKS[k]), n_bars)
+            if math.isnan(level) or bottom > level:
+                level = bottom
+    return level

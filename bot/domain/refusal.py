@@ -12,7 +12,6 @@ class RefusalCode(StrEnum):
 
     SIGNAL_TOO_WEAK = "signal_too_weak"
     HISTORY_TOO_SHORT = "history_too_short"
-    WITHIN_BAND = "within_band"
     BELOW_MIN_TRADE = "below_min_trade"
     BELOW_VENUE_MINIMUM = "below_venue_minimum"
     UNSELLABLE = "unsellable"

@@ -61,6 +61,8 @@ class CoinView(TypedDict):
     target_usd: float | None
     trigger_price: float | None
     """A daily close above it would lift the score to ``score_to_open``; None: already there, or unknown."""
+    lowering_price: float | None
+    """A daily close below it would lower the score; None: it is 0, or unknown."""
     action: str
     """Of the last decision: ``enter``, ``add``, ``reduce``, ``exit``, ``hold``, ``refuse``; '' before the first."""
     refusal: str

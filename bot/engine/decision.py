@@ -147,11 +147,10 @@ class Decider:
                 )
             elif intent.action in (codes.ENTER, codes.ADD):
                 verdict = self._entry(symbol, coin, intent, standing=standing, entries=entries, now=now)
-            elif intent.action in (codes.REDUCE, codes.EXIT):
-                if standing.halted:
-                    verdict.action = codes.HOLD
-                else:
-                    self._plan_exit(symbol, coin, intent)
+            elif intent.action in (codes.REDUCE, codes.EXIT) and (
+                standing.halted or not self._plan_exit(symbol, coin, intent)
+            ):
+                verdict.action = codes.HOLD
             if verdict.entry is not None:
                 entries.append(verdict.entry)
             if verdict.refusal is not None:
@@ -164,7 +163,7 @@ class Decider:
     def _intent(self, coin: Coin, standing: Standing, min_score: float) -> Intent:
         scale = drawdown_scale(standing.drawdown, self._config.drawdown_frac)
         cap, coins = self._config.position_cap_frac, len(self._config.symbols)
-        return allocation.intend(coin, standing.equity, cap, coins, scale, min_score)
+        return allocation.intend(coin, standing.equity, cap, coins, scale, min_score, self._config.min_trade_usd)
 
     def _coin(self, symbol: str) -> Coin:
         history = self.histories[symbol]
@@ -205,7 +204,10 @@ class Decider:
     def _entry(
         self, symbol: str, coin: Coin, intent: Intent, *, standing: Standing, entries: list[Entry], now: datetime
     ) -> Verdict:
-        gap = intent.gap_usd * (0.5 if self._state.half_size_next and intent.action == codes.ENTER else 1.0)
+        gap = intent.gap_usd
+        if self._state.half_size_next and intent.action == codes.ENTER:
+            # At least the smallest trade, or a small account could never enter again; 1 %: lots are rounded down.
+            gap = max(0.5 * gap, min(gap, 1.01 * self._config.min_trade_usd))
         refusal = self._blocked(symbol, gap, standing, now)
         if refusal is not None:
             return Verdict(action=codes.REFUSE, refusal=refusal)
@@ -329,9 +331,13 @@ class Decider:
         for name in [name for name in self._state.exits if key_of(name)[1] == symbol]:
             del self._state.exits[name]
 
-    def _plan_exit(self, symbol: str, coin: Coin, intent: Intent) -> None:
-        """Spread a reduction over the accounts that hold the coin, the dearest account first."""
+    def _plan_exit(self, symbol: str, coin: Coin, intent: Intent) -> bool:
+        """Spread a reduction over the accounts that hold the coin, the dearest account first.
+
+        False where no account would take an order for so little.
+        """
         to_sell = -intent.gap_usd
+        planned = False
         held = [key for key in self._book.positions if key[1] == symbol and key[0] in self._accounts]
         held.sort(key=lambda key: -self._accounts[key[0]].rules[symbol].fee_out)
         for key in held:
@@ -351,6 +357,8 @@ class Decider:
                 keep = position.quantity - instrument.quantity_of(lots) if lots < held_lots else Decimal(0)
                 reason = f"score {coin.score:.2f}, target ${intent.target_usd:.2f}"
                 self._state.exits[key_text(*key)] = ExitPlan(str(keep), reason)
+                planned = True
+        return planned
 
     # -- what is possible at all -----------------------------------------------------------------
 
@@ -392,6 +400,7 @@ class Decider:
         size = verdict.size
         history = self.histories[symbol]
         details: dict[str, float | str | None] = {
+            "bar_source": self._config.bar_source,
             "price": coin.price,
             "bar_close": coin.bar_close,
             "volatility": _none_if_nan(coin.volatility),

@@ -7,7 +7,7 @@ stays so until the venue has been asked and has answered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bot.books.book import Book
@@ -18,6 +18,9 @@ from bot.domain.orders import Order, OrderReport, OrderState, OrderType, Purpose
 from bot.engine.account import Account
 from bot.engine.state import StateKeeper
 from bot.ports import Accepted, Ledger, Outcome, Rejected, Unknown
+
+ON_ITS_WAY_MAX = timedelta(seconds=30)
+"""A request that timed out may still arrive: until then "not here" is no answer about an order."""
 
 
 class OrderDesk:
@@ -219,8 +222,9 @@ class OrderDesk:
 
     def _learn_from(self, order: Order, report: OrderReport | None, now: datetime) -> None:
         if report is None:
-            if order.state is OrderState.UNKNOWN:
-                self._moved(order, OrderState.REJECTED, now, note="the venue was asked and never had it")
+            if now - order.created_at >= ON_ITS_WAY_MAX:
+                state = OrderState.REJECTED if order.state is OrderState.UNKNOWN else OrderState.CANCELED
+                self._moved(order, state, now, note="the venue was asked and does not have it")
             return
         if report.filled_quantity != order.filled_quantity:
             return  # its fills have not arrived yet; they decide

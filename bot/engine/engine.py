@@ -93,6 +93,7 @@ class Engine:
         self._earlier: dict[str, CoinView] = (
             {coin["symbol"]: coin for coin in earlier["coins"]} if isinstance(earlier, dict) else {}
         )
+        self._measured = self.performance
         self._cycle = 0
         self._adopted = False
         self._last_equity = 0.0
@@ -120,7 +121,7 @@ class Engine:
         return CycleResult(
             at=now,
             equity=self._last_equity,
-            drawdown_frac=performance.drawdown_pct(self.performance) / 100,
+            drawdown_frac=performance.drawdown_pct(self._measured) / 100,
             exposure_frac=self._exposure_frac(),
             mode=self.guards.mode,
             reason=self.guards.reason,
@@ -190,9 +191,11 @@ class Engine:
 
     def _guard(self, now: datetime) -> tuple[str, ...]:
         equity = self._equity()
-        frozen = self._frozen(now)
-        if not frozen:
-            self.performance = performance.marked(self.performance, equity, now)
+        still = self.flows.transfer_pending(now) or not self.book.quote or not self._priced()
+        # On a stale total the limits are read too; what is remembered moves on fresh ones only.
+        self._measured = self.performance if still else performance.marked(self.performance, equity, now)
+        if not self._frozen(now):
+            self.performance = self._measured
         self._last_equity = float(equity)
         since = parse_time(self.state.streak_counts_from)
         cash = sum(self.book.cash.values(), Decimal(0))
@@ -200,14 +203,14 @@ class Engine:
         self.guards.evaluate(
             now=now,
             equity=float(equity),
-            drawdown=performance.drawdown_pct(self.performance) / 100,
-            daily_loss=performance.daily_loss_pct(self.performance) / 100,
+            drawdown=performance.drawdown_pct(self._measured) / 100,
+            daily_loss=performance.daily_loss_pct(self._measured) / 100,
             losses_in_a_row=loss_streak(self.book.trades, since),
             cash_frac=float(cash / equity) if equity > 0 else 1.0,
             positions=len(held),
             max_positions=self._max_positions(),
             waiting_for=", ".join(a.name for a in self.accounts.values() if not a.settled_once),
-            frozen=frozen,
+            frozen=still,
         )
         activated = []
         for name, reading in self.guards.changed(self.state.active_guards).items():
@@ -330,7 +333,7 @@ class Engine:
             exposure_frac=self._exposure_frac(),
             index=float(p.index),
             high_water_mark=float(p.high_water_mark),
-            drawdown=performance.drawdown_pct(p) / 100,
+            drawdown=performance.drawdown_pct(self._measured) / 100,
             day_start_equity=equity - float(p.units * (p.index - p.day_start_index)),
             tier=self._tiers.current_name,
             max_positions=self._max_positions(),
@@ -432,6 +435,10 @@ class Engine:
             if name == account.name and symbol in account.instruments
         }
 
+    def _priced(self) -> bool:
+        """Whether everything that is held has a known price: a cost in its place would look like a loss or a gain."""
+        return all(any(symbol in a.tickers for a in self.accounts.values()) for _, symbol in self.book.positions)
+
     def _is_fresh(self, name: str) -> bool:
         return name in self.accounts and self.accounts[name].fresh
 
@@ -458,7 +465,7 @@ class Engine:
     def _standing(self, now: datetime) -> Standing:
         return Standing(
             equity=self._last_equity,
-            drawdown=performance.drawdown_pct(self.performance) / 100,
+            drawdown=performance.drawdown_pct(self._measured) / 100,
             risk_frac=self._risk_pct() / 100,
             max_positions=self._max_positions(),
             block=self.guards.entry_block(now),

@@ -41,8 +41,8 @@ class Guards:
         """Read every limit and derive the mode.
 
         ``drawdown``, ``daily_loss`` and ``cash_frac`` are fractions; ``waiting_for`` names the
-        accounts that have not answered since the start; ``frozen`` (a transfer is pending, or the
-        equity is not fresh) keeps the latches as they are.
+        accounts that have not answered since the start; ``frozen`` (a transfer is pending, or something
+        that is held has no price) keeps the latches as they are.
         """
         config, state = self._config, self._state
         day = upper_limit(daily_loss, config.daily_loss_frac)

@@ -76,3 +76,7 @@ class History:
     def trigger_close(self, min_score: float) -> float:
         """Level that the next close must exceed for ``min_score``; NaN: there already, or unknown."""
         return trend.close_that_reaches(self.flags, self.highs, len(self.highs), min_score)
+
+    def lowering_close(self) -> float:
+        """Level below which the next close lowers the score; NaN where it is 0 already, or unknown."""
+        return trend.close_that_lowers(self.flags, self.lows, len(self.lows))

@@ -184,6 +184,7 @@ def _coin(
         held_usd=float(held),
         target_usd=_number(decider.targets.get(symbol, float("nan"))),
         trigger_price=_number(history.trigger_close(config.min_score)),
+        lowering_price=_number(history.lowering_close()),
         action=last.action if last is not None else "",
         refusal=refusal.code.value if refusal is not None else "",
         refusal_limit=_number(refusal.limit) if refusal is not None else None,

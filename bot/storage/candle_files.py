@@ -39,6 +39,8 @@ _LAST_MS = 4_102_444_800_000  # 2100-01-01
 _ENOUGH_FRAC = 0.99
 _DAY_ENOUGH_FRAC = 22 / 24
 
+IGNORED_SHOWN = 5
+
 
 class CandleSeries:
     """Ascending candles of one timeframe in six arrays: 48 bytes a bar."""
@@ -130,6 +132,8 @@ class SourceData:
     coins: dict[str, CoinData]
     missing: dict[str, str]
     """Coins that were asked for and cannot be replayed, and why."""
+    ignored: tuple[str, ...]
+    """CSV files in the folder whose names are not those of candle files."""
 
     def notes(self) -> list[str]:
         """One line per coin: files, bars in the range, gaps in the range; and what is missing."""
@@ -139,6 +143,9 @@ class SourceData:
             bars = data.execution.count_within(self.from_ms, self.to_ms)
             lines.append(f"{data.coin}: {bars} bars of {self.timeframe} ({', '.join(data.files)}), {gap_summary(gaps)}")
         lines.extend(f"{coin}: not replayed, {why}" for coin, why in self.missing.items())
+        if self.ignored:
+            shown = ", ".join(self.ignored[:IGNORED_SHOWN]) + (" ..." if len(self.ignored) > IGNORED_SHOWN else "")
+            lines.append(f"ignored: {shown}; candle files are named like binance_BTC-USDT_1h.csv.gz")
         return lines
 
 
@@ -288,6 +295,12 @@ class _Folder:
             raise ConfigError(f"candle folder {folder}: {'not a folder' if folder.exists() else 'does not exist'}")
         named = [(path, match) for path in sorted(folder.iterdir()) if (match := _NAME.fullmatch(path.name))]
         known = [(path, match) for path, match in named if match["timeframe"] in TIMEFRAME_MS]
+        candles = {path.name for path, _ in known}
+        self.ignored = tuple(
+            path.name
+            for path in sorted(folder.iterdir())
+            if path.name.endswith((".csv", ".csv.gz")) and path.name not in candles
+        )
         sources = sorted({match["source"] for _, match in known})
         if not sources:
             raise ConfigError(
@@ -376,7 +389,15 @@ def open_source(
             missing[coin] = f"no {chosen} candle from {_utc(from_ms)} to {_utc(to_ms)} in {file.path.name}"
         else:
             data[coin] = _coin_data(found, coin, file)
-    return SourceData(source=source, timeframe=chosen, from_ms=from_ms, to_ms=to_ms, coins=data, missing=missing)
+    return SourceData(
+        source=source,
+        timeframe=chosen,
+        from_ms=from_ms,
+        to_ms=to_ms,
+        coins=data,
+        missing=missing,
+        ignored=found.ignored,
+    )
 
 
 def _choose_timeframe(found: _Folder, asked: str | None, from_ms: int | None, to_ms: int | None) -> str:

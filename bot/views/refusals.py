@@ -28,10 +28,6 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
         _C.HISTORY_TOO_SHORT: Explanation(
             "Daily prices are known for {actual}; the score needs {limit}.", "Time: every day adds a daily price."
         ),
-        _C.WITHIN_BAND: Explanation(
-            "The position is {actual} from its target; less than {limit} is not worth the fees.",
-            "A larger change of score, volatility or equity.",
-        ),
         _C.BELOW_MIN_TRADE: Explanation(
             "The target asks for {actual}; the smallest order is {limit} (MIN_TRADE_SIZE).",
             "More equity, a higher score or a calmer coin.",

@@ -285,12 +285,20 @@ def _coin(coin: CoinView, look: Look) -> Iterator[Line]:
     elif not coin["refusal"] and ACTION_WORDS.get(coin["action"]):
         target = f" Held {money(coin['held_usd'])}, target {money(coin['target_usd'])}." if coin["target_usd"] else ""
         yield from wrapped(f"{ACTION_WORDS[coin['action']]}{target}", look, indent=inner)
-    trigger, now = coin["trigger_price"], coin["price"]
-    if trigger is not None and not coin["held_usd"]:
-        far = f", {percent((trigger / now - 1) * 100, signed=True)} from here" if now else ""
-        yield from wrapped(f"To open: a daily close above {price(trigger)}{far}.", look, indent=inner)
+    trigger, lowering = coin["trigger_price"], coin["lowering_price"]
+    if trigger is not None:
+        to_do = "To buy more" if coin["held_usd"] else "To open"
+        yield from wrapped(f"{to_do}: a daily close above {_level(trigger, coin)}.", look, indent=inner)
+    if lowering is not None and coin["held_usd"]:
+        text = f"Lower score and target: a daily close below {_level(lowering, coin)}."
+        yield from wrapped(text, look, indent=inner)
     if coin["refusal"] and (coin["refusal"] != RefusalCode.SIGNAL_TOO_WEAK or trigger is None):
         yield from wrapped(change_words(cure), look, indent=inner, style=Style.DIM)
+
+
+def _level(level: float, coin: CoinView) -> str:
+    now = coin["price"]
+    return price(level) + (f", {percent((level / now - 1) * 100, signed=True)} from here" if now else "")
 
 
 def _next_decision(model: StatusModel, look: Look) -> Iterator[Line]:

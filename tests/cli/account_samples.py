@@ -193,6 +193,7 @@ def _coin() -> CoinView:
         held_usd=19.9,
         target_usd=20.0,
         trigger_price=None,
+        lowering_price=None,
         action="hold",
         refusal="",
         refusal_limit=None,

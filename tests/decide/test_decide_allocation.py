@@ -51,7 +51,7 @@ EQUITY = 900.0
 
 
 def intent_of(coin: Coin, scale: float = 1.0) -> allocation.Intent:
-    return intend(coin, EQUITY, 0.18, 3, scale, 0.75)
+    return intend(coin, EQUITY, 0.18, 3, scale, 0.75, 5.0)
 
 
 def held(usd: float, score: float = 1.0) -> Coin:
@@ -122,7 +122,7 @@ def test_intend_within_the_band_holds(held_usd: float, gap: float) -> None:
 @pytest.mark.parametrize("held_usd", [112.0, 208.0])
 def test_intend_at_the_edge_of_the_band_holds(held_usd: float) -> None:
     # Equity 960: target 160, band 0.30 x 160 = 48.
-    intent = intend(held(held_usd), 960.0, 0.18, 3, 1.0, 0.75)
+    intent = intend(held(held_usd), 960.0, 0.18, 3, 1.0, 0.75, 5.0)
     assert (intent.action, intent.limit, intent.actual) == (codes.HOLD, 48.0, 48.0)
 
 
@@ -398,3 +398,17 @@ def test_stop_distance_of_a_wild_market_leaves_a_price_above_zero() -> None:
     assert stop_distance(25.0, 100.0) == 0.9  # 4 x 25 % is the whole price
     assert stop_distance(2.0, 100.0) == 0.08
     assert math.isnan(stop_distance(NAN, 100.0))
+
+
+@pytest.mark.parametrize(("held_usd", "action"), [(11.1, codes.HOLD), (10.9, codes.ADD), (20.9, codes.HOLD), (21.1, 3)])
+def test_intend_of_a_small_account_needs_the_minimum_trade_too(held_usd: float, action: int) -> None:
+    # Equity 96: target 16, band 4.8; but nothing below $5 is traded: 11 to 21 is held.
+    intent = intend(held(held_usd), 96.0, 0.18, 3, 1.0, 0.75, 5.0)
+    assert intent.action == action
+    if action == codes.HOLD:
+        assert intent.limit == 5.0
+
+
+def test_intend_gives_a_tiny_position_up_as_a_whole() -> None:
+    intent = intend(held(2.0, score=0.0), 100.0, 0.18, 3, 1.0, 0.75, 5.0)
+    assert (intent.action, intent.gap_usd) == (codes.EXIT, -2.0)

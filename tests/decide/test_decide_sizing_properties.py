@@ -186,7 +186,7 @@ def test_entry_after_a_larger_drawdown_is_never_larger(case: Case, first: float,
     coin = coin._replace(held_usd=0.0, bar_close=coin.price)
     lots = []
     for drawdown in sorted((first, second)):
-        intent = intend(coin, budget.equity, budget.position_cap, 3, drawdown_scale(drawdown, 0.12), 0.75)
+        intent = intend(coin, budget.equity, budget.position_cap, 3, drawdown_scale(drawdown, 0.12), 0.75, 5.0)
         assert intent.action in (codes.ENTER, codes.REFUSE)
         lots.append(size_entry(intent.gap_usd, coin, rules, budget).lots if intent.action == codes.ENTER else 0)
     assert lots[1] <= lots[0]
@@ -196,7 +196,7 @@ def test_entry_after_a_larger_drawdown_is_never_larger(case: Case, first: float,
 @given(case=CASES, scale=st.sampled_from([0.0, 0.25, 0.6, 1.0]))
 def test_intend_answers_are_whole(case: Case, scale: float) -> None:
     coin, equity = case.coin._replace(bar_close=case.coin.price), case.budget.equity
-    intent = intend(coin, equity, 0.18, 3, scale, 0.75)
+    intent = intend(coin, equity, 0.18, 3, scale, 0.75, 5.0)
     assert 0.0 <= intent.target_usd <= 0.18 * equity * (1.0 + EPS)
     holds_or_refuses = intent.action in (codes.HOLD, codes.REFUSE)
     assert (intent.code == codes.OK) == (not holds_or_refuses)

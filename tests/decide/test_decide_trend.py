@@ -275,3 +275,21 @@ def test_close_that_reaches_asks_for_six_of_eight_at_three_quarters() -> None:
 )
 def test_close_that_reaches_is_nan_without_a_level(flags: list[int], n_bars: int, min_score: float) -> None:
     assert math.isnan(trend.close_that_reaches(flags, stairs(n_bars), n_bars, min_score))
+
+
+# -- close_that_lowers ----------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10_000), st.integers(95, 400))
+def test_close_that_lowers_is_where_the_score_begins_to_fall(seed: int, n_bars: int) -> None:
+    bars = random_bars(seed, n_bars)
+    flags = flags_by_bar(bars)[-1]
+    level = trend.close_that_lowers(flags, bars.lows, n_bars)
+    longs = [k for k, flag in enumerate(flags) if flag == LONG]
+    assert math.isnan(level) == (not longs)
+    if not longs:
+        return
+    for close, falls in ((level, False), (level * 0.999, True)):
+        lows, highs, closes = [*bars.lows, close], [*bars.highs, close], [*bars.closes, close]
+        after = [trend.donchian_step(flags[k], highs, lows, closes, n_bars, trend.LOOKBACKS[k]) for k in longs]
+        assert (FLAT in after) == falls

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from bot.cli.main import COMMANDS
 from bot.domain.refusal import RefusalCode
 from bot.scaling.ladder import SCALING_TIERS
+from bot.venues.builtin_market import BuiltinMarket
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "MICRO_MASTER_GUIDE.md").read_text(encoding="utf-8")
@@ -30,7 +32,22 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     for name in ("bot.py", "bot", "scripts", ".env.micro_capital"):
         (folder / name).symlink_to(ROOT / name)
+    write_candles(folder / "my_candles")
     return folder
+
+
+def write_candles(folder: Path) -> None:
+    """Candle files of the built-in market, for the guide's replay of January 2024."""
+    folder.mkdir()
+    market = BuiltinMarket(seed=15, start=datetime(2024, 1, 1, tzinfo=UTC))
+    january_ms, february_ms = 1_704_067_200_000, 1_706_745_600_000
+    for symbol in market.symbols:
+        name = f"binance_{symbol.replace('/USD', '-USDT')}"
+        for timeframe, since_ms in (("1d", 0), ("1h", january_ms)):
+            bars = market.closed_candles(symbol, timeframe, since_ms, february_ms)
+            rows = [",".join(str(value) for value in bar) for bar in bars]
+            text = "\n".join(["timestamp,open,high,low,close,volume", *rows, ""])
+            (folder / f"{name}_{timeframe}.csv").write_text(text, encoding="utf-8")
 
 
 def run_in(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:

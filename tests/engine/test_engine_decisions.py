@@ -33,11 +33,11 @@ def test_bar_is_decided_sixty_seconds_after_it_closed_and_not_before(tmp_path: P
     assert rig.engine.state.last_decided_bar == {BTC: TODAY_MS}
 
 
-def test_bar_of_today_is_never_seen_before_its_decision(tmp_path: Path) -> None:
+def test_bar_that_has_just_closed_is_not_looked_at_yet(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
-    rig.board.close_day(BTC, 50.0)  # closes at midnight; 30 seconds later it is known but not decided
-    at(rig, 0, 1)
-    at(rig, 0, 0, 30, day=2)
+    at(rig, 0, 0, 30)  # started half a minute after midnight: the bar before is the newest that counts
+    assert rig.engine.decider.histories[BTC].last_open_ms == NEWEST_MS - MS_PER_DAY
+    assert at(rig, 0, 1) == (BTC,)
     assert rig.engine.decider.histories[BTC].last_open_ms == NEWEST_MS
 
 

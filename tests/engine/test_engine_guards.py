@@ -236,6 +236,19 @@ def test_half_size_is_not_used_up_by_an_addition(tmp_path: Path) -> None:
     assert rig.engine.state.half_size_next
 
 
+def test_half_size_of_a_small_account_is_the_smallest_trade(tmp_path: Path) -> None:
+    # 18 % of $49 are 8.8; half of that is below the minimum trade of 5, and would be for ever.
+    far_away = {"daily_loss_frac": 0.9, "drawdown_frac": 0.9}
+    rig = make_rig(tmp_path, coins=("BTC", "ETH"), cash={"coinbase": "50"}, max_losses=2, **far_away)
+    rig.entered(BTC=99.9, ETH=99.9)
+    rig.cycle(BTC=85.0, ETH=85.0)
+    rig.next_decision(BTC=102.0, ETH=85.0)
+    rig.next_decision(BTC=104.0, ETH=85.0)
+    (entry,) = rig.entries()
+    assert entry.price is not None
+    assert D(5) <= entry.quantity * entry.price <= D("5.05")
+
+
 def test_losses_smaller_than_a_quarter_of_r_do_not_count(tmp_path: Path) -> None:
     # R is 9.4 % of the cost. Sold at 99.9 less fees of 0.6 + 1.2 %: a loss of 1.9 %, a fifth of R.
     rig = make_rig(tmp_path, coins=THREE, cash={"coinbase": "1000"}).entered(BTC=99.9, ETH=99.9, SOL=99.9)
@@ -386,6 +399,30 @@ def test_tier_does_not_move_on_a_stale_total(tmp_path: Path) -> None:
     rig.venues["kraken"].speak()
     result = rig.cycle()
     assert (result.tier, result.tier_change) == ("ELITE", "ADVANCED -> ELITE")
+
+
+def test_silent_venue_does_not_blind_the_limits(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, coins=THREE, cash={"coinbase": "1000", "kraken": "60"})
+    rig.venues["kraken"].hidden_markets = {BTC, ETH}
+    rig.entered(BTC=99.9, ETH=99.9, SOL=99.9)
+    rig.venues["kraken"].silence()
+    marked = rig.engine.performance
+    rig.cycle(BTC=60.0, ETH=60.0)
+    assert rig.engine.state.halted_by == "drawdown"
+    assert rig.engine.guards.mode is EngineMode.HALTED
+    assert reading(rig, "daily_loss")[2]
+    assert rig.engine.performance == marked  # nothing is remembered of a stale total but the halt
+
+
+def test_position_without_any_known_price_trips_no_limit(tmp_path: Path) -> None:
+    # Restarted while its venue is silent, a position is carried at its cost: far below the last price.
+    rig = make_rig(tmp_path, cash={"coinbase": "100"}, position_cap_frac=0.8).entered()
+    rig.cycle(BTC=150.0)
+    rig.venue.silence()
+    rig.restart()
+    rig.cycle()
+    assert rig.engine.state.halted_by == ""
+    assert rig.engine.state.daily_loss_day == ""
 
 
 def test_first_start_with_a_silent_venue_trades_nothing(tmp_path: Path) -> None:

@@ -92,6 +92,14 @@ def test_state_file_is_written_on_a_change_and_then_once_a_day(tmp_path: Path) -
     assert stored(rig)["last_equity"] == 280.0
 
 
+def test_tier_that_changes_is_in_the_file_at_the_end_of_its_cycle(tmp_path: Path) -> None:
+    rig = quiet(tmp_path, "200")
+    rig.venue.core.deposit("USD", D(50))
+    rig.cycle()
+    assert rig.cycle().tier_change == "STARTER -> GROWTH"
+    assert stored(rig)["current_tier"] == "GROWTH"
+
+
 def test_end_of_the_run_writes_the_last_equity(tmp_path: Path) -> None:
     rig = quiet(tmp_path, "260")
     rig.venue.core.deposit("USD", D(1))

@@ -87,6 +87,31 @@ def test_unknown_entry_that_never_arrived_is_rejected_once_the_venue_says_so(tmp
     assert_books_equal_venues(rig)
 
 
+def test_unknown_entry_that_arrives_late_is_not_given_up_before(tmp_path: Path) -> None:
+    # The request times out, the venue is asked at once and does not have it YET: no answer at all.
+    rig = make_rig(tmp_path)
+    rig.venue.down.add("submit")
+    rig.first_cycle()
+    (entry,) = rig.orders()
+    assert entry.state is S.UNKNOWN
+    rig.cycle(after_s=29.0)
+    assert rig.orders()[0].state is S.UNKNOWN
+
+    rig.venue.inner.submit(entry)
+    rig.venue.speak()
+    rig.cycle(after_s=31.0)
+    assert rig.orders()[0].state is S.OPEN
+    assert_orders_equal_venues(rig)
+
+
+def test_stop_that_the_venue_has_lost_without_a_trace_is_placed_again(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    del rig.venue.core._working[rig.stops()[0].client_order_id]
+    rig.cycle()
+    assert [o.state for o in rig.orders(Purpose.STOP)] == [S.CANCELED, S.OPEN]
+    assert_protected(rig)
+
+
 def test_symbol_with_an_unknown_order_takes_no_entry_and_the_other_does(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, coins=("BTC", "ETH"), cash={"coinbase": "500", "kraken": "500"})
     rig.venue.hidden_candles.add(ETH)  # only BTC is decided at first

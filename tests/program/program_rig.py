@@ -15,6 +15,11 @@ from math import exp, sqrt
 from pathlib import Path
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
+
+from bot.cli.main import main
+
 ROOT = Path(__file__).resolve().parents[2]
 BOT = [sys.executable, str(ROOT / "bot.py")]
 SECONDS_MAX = 60.0
@@ -42,6 +47,16 @@ def bot(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         encoding="utf-8",
         timeout=SECONDS_MAX,
     )
+
+
+def bot_inside(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `bot` gives, from this process and so in a twentieth of the time: for the many ways to be wrong."""
+    with monkeypatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(os, "environ", environment())
+        result = CliRunner().invoke(main, arguments, prog_name="bot.py")
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
 
 class Running:

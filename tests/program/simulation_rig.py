@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from bot.books.book import Book
 from bot.bootstrap import PAPER_ACCOUNTS_FILE, Session, open_simulated
@@ -20,8 +23,27 @@ from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
 from bot.settings import load_settings
 from bot.storage.ledger_reader import LedgerReader
+from bot.venues.builtin_market import BuiltinMarket
 
 NOW = datetime(2026, 2, 3, 13, 20, tzinfo=UTC)
+
+
+@cache
+def _market(seed: int, day: datetime) -> BuiltinMarket:
+    return BuiltinMarket(seed=seed, start=day)
+
+
+def _shared_market(*, seed: int, start: datetime) -> BuiltinMarket:
+    """The market of that day, made once: its prices follow from seed and day, and making them takes the longest."""
+    return _market(seed, start.replace(hour=0))
+
+
+@contextmanager
+def fast_markets() -> Iterator[None]:
+    """Simulations in the block share their markets. Not for tests of what a market or a restart makes anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.bootstrap.BuiltinMarket", _shared_market)
+        yield
 
 
 @contextmanager

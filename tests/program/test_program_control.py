@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from program_rig import SECONDS_MAX, Running, assert_fails, bot, pause, running, status
+from program_rig import SECONDS_MAX, Running, assert_fails, bot, bot_inside, pause, running, status
 from simulation_rig import (
     assert_books_equal_the_accounts,
     assert_positions_have_their_stops,
+    fast_markets,
     reader,
     simulate,
 )
 
 from bot.domain.orders import Purpose
+
+
+@pytest.fixture(autouse=True)
+def fast() -> Iterator[None]:
+    with fast_markets():
+        yield
+
 
 COMMANDS = (("halt",), ("pause",), ("resume",), ("flatten", "--yes"))
 TRADING_CYCLES = 12
@@ -41,8 +49,10 @@ def wait_until(folder: Path, program: Running, wanted: Callable[[dict[str, Any]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_control_in_an_empty_folder_ends_with_3(tmp_path: Path, command: tuple[str, ...]) -> None:
-    assert_fails(bot(tmp_path, *command), 3, "no bot runs", "`bot.py run`")
+def test_control_in_an_empty_folder_ends_with_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    assert_fails(bot_inside(monkeypatch, tmp_path, *command), 3, "no bot runs", "`bot.py run`")
     assert list(tmp_path.iterdir()) == []
 
 

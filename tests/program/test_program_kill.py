@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from simulation_rig import (
     assert_books_equal_the_accounts,
     assert_orders_are_told_apart,
     assert_positions_have_their_stops,
+    fast_markets,
     fills_in,
     reader,
     simulate,
@@ -56,6 +57,12 @@ def test_bot_killed_at_random_moments_restarts_with_exact_books(tmp_path: Path) 
     assert len(fills_in(tmp_path)) >= 2
 
 
+@pytest.fixture
+def fast() -> Iterator[None]:
+    with fast_markets():
+        yield
+
+
 class _Killed(BaseException):
     """Stands for the end of the process: nothing of ours catches it."""
 
@@ -86,6 +93,7 @@ class _Executioner:
             raise _Killed
 
 
+@pytest.mark.usefixtures("fast")
 def test_bot_killed_before_any_write_restarts_with_exact_books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executioner = _Executioner(monkeypatch)
     simulate(tmp_path / "whole", 14)

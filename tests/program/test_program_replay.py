@@ -15,6 +15,7 @@ from program_rig import (
     Bar,
     assert_fails,
     bot,
+    bot_inside,
     candle_text,
     day_ms,
     days_of,
@@ -275,9 +276,11 @@ def broken(line: str) -> bytes:
         (candle_text(GOOD).encode()[:-2], (FILE, "line 49", "cut off")),
     ],
 )
-def test_replay_broken_file_is_named_with_its_line(tmp_path: Path, content: bytes, parts: tuple[str, ...]) -> None:
+def test_replay_broken_file_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, parts: tuple[str, ...]
+) -> None:
     (tmp_path / FILE).write_bytes(content)
-    done = bot(tmp_path, "run", "--replay", ".", "--json")
+    done = bot_inside(monkeypatch, tmp_path, "run", "--replay", ".", "--json")
     assert_fails(done, 1, *parts)
     assert len(done.stderr.splitlines()) == 1
 
@@ -292,35 +295,39 @@ def test_replay_broken_gzip_is_named(tmp_path: Path, damage: slice) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "parts"),
+    ("arguments", "parts"),
     [
-        (("--from", "2023-04-20", "--to", "2023-03-20"), 78, ("--from 2023-04-20", "before --to 2023-03-20")),
+        (("--from", "2023-04-20", "--to", "2023-03-20"), ("--from 2023-04-20", "before --to 2023-03-20")),
         (
             ("--from", "2021-12-01"),
-            78,
             ("2021-12-01", "1d from 2022-01-01 00:00 UTC to 2023-05-16", "1h from 2023-03-17"),
         ),
-        (("--to", "2024-01-01"), 78, ("to 2024-01-02", "to 2023-05-16 00:00 UTC")),
-        (("--to", "9999-12-31"), 78, ("--to '9999-12-31'", "a date such as")),
-        (("--from", "0001-01-01T00:00+05:00"), 78, ("--from '0001-01-01T00:00+05:00'", "a date such as")),
-        (("--from", "yesterday"), 78, ("--from 'yesterday'", "a date such as")),
-        (("--equity", "abc"), 78, ("--equity 'abc'", "dollars from 1 to 1000000")),
-        (("--equity", "-5"), 78, ("--equity '-5'", "dollars from 1 to 1000000")),
-        (("--equity", "nan"), 78, ("--equity 'nan'", "dollars from 1 to 1000000")),
-        (("--equity", "1e9"), 78, ("--equity '1e9'", "dollars from 1 to 1000000")),
-        (("--venues", "binance"), 78, ("--venues 'binance'", "coinbase, kraken")),
-        (("--source", "bitmex"), 78, ("source 'bitmex'", "files of binance")),
-        (("--timeframe", "5m"), 78, ("timeframe '5m'", "1h, 1d")),
-        (("--seed", "3"), 2, ("--seed: not for --replay",)),
-        (("--interval", "1"), 2, ("--interval: not for --replay",)),
-        (("--live",), 2, ("--live: not for --replay",)),
-        (("--simulated",), 2, ("--simulated: not for --replay",)),
+        (("--to", "2024-01-01"), ("to 2024-01-02", "to 2023-05-16 00:00 UTC")),
+        (("--to", "9999-12-31"), ("--to '9999-12-31'", "a date such as")),
+        (("--from", "0001-01-01T00:00+05:00"), ("--from '0001-01-01T00:00+05:00'", "a date such as")),
+        (("--from", "yesterday"), ("--from 'yesterday'", "a date such as")),
+        (("--equity", "abc"), ("--equity 'abc'", "dollars from 1 to 1000000")),
+        (("--equity", "-5"), ("--equity '-5'", "dollars from 1 to 1000000")),
+        (("--equity", "nan"), ("--equity 'nan'", "dollars from 1 to 1000000")),
+        (("--equity", "1e9"), ("--equity '1e9'", "dollars from 1 to 1000000")),
+        (("--venues", "binance"), ("--venues 'binance'", "coinbase, kraken")),
+        (("--source", "bitmex"), ("source 'bitmex'", "files of binance")),
+        (("--timeframe", "5m"), ("timeframe '5m'", "1h, 1d")),
+        (("--seed", "3"), ("--seed: not for --replay",)),
+        (("--interval", "1"), ("--interval: not for --replay",)),
+        (("--live",), ("--live: not for --replay",)),
+        (("--simulated",), ("--simulated: not for --replay",)),
     ],
 )
 def test_replay_wrong_option_is_named_with_what_is_allowed(
-    tmp_path: Path, candles: Path, arguments: tuple[str, ...], code: int, parts: tuple[str, ...]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    candles: Path,
+    arguments: tuple[str, ...],
+    parts: tuple[str, ...],
 ) -> None:
-    assert_fails(bot(tmp_path, "run", "--replay", str(candles), *arguments), code, *parts)
+    done = bot_inside(monkeypatch, tmp_path, "run", "--replay", str(candles), *arguments)
+    assert_fails(done, 2 if "not for --replay" in parts[0] else 78, *parts)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -336,9 +343,18 @@ def test_replay_wrong_option_is_named_with_what_is_allowed(
     ],
 )
 def test_run_option_that_does_not_fit_is_wrong_usage(
-    tmp_path: Path, arguments: tuple[str, ...], parts: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
-    assert_fails(bot(tmp_path, "run", *arguments), 2, *parts)
+    assert_fails(bot_inside(monkeypatch, tmp_path, "run", *arguments), 2, *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_replay_error_looks_the_same_from_outside(tmp_path: Path, candles: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"")
+    assert_fails(bot(tmp_path, "run", "--replay", ".", "--json"), 1, FILE, "the file is empty")
+    (tmp_path / FILE).unlink()
+    assert_fails(bot(tmp_path, "run", "--replay", str(candles), "--equity", "abc"), 78, "--equity 'abc'")
+    assert_fails(bot(tmp_path, "run", "--replay", str(candles), "--seed", "3"), 2, "--seed: not for --replay")
     assert list(tmp_path.iterdir()) == []
 
 

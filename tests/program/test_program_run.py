@@ -14,6 +14,7 @@ from simulation_rig import (
     assert_orders_are_told_apart,
     assert_positions_have_their_stops,
     equity_in,
+    fast_markets,
     fills_in,
     orders_in,
     simulate,
@@ -61,7 +62,8 @@ def test_run_says_how_fast_invented_time_passes(tmp_path: Path, pace: str) -> No
 
 @pytest.mark.parametrize("hour", range(24))
 def test_run_begun_at_any_hour_trades_within_60_cycles(tmp_path: Path, hour: int) -> None:
-    results = simulate(tmp_path, 60, now=datetime(2026, 2, 3, hour, 30, tzinfo=UTC))
+    with fast_markets():
+        results = simulate(tmp_path, 60, now=datetime(2026, 2, 3, hour, 30, tzinfo=UTC))
     assert next(fill.side for result in results for fill in result.fills) == "buy"
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from program_rig import assert_fails, bot, day_ms, days_of, walk, write_candles, write_env
+from program_rig import assert_fails, bot, bot_inside, day_ms, days_of, walk, write_candles, write_env
 
 COMPLETE_CREDENTIALS = {
     "COINBASE_API_KEY": "organizations/a1b2-COINKEYCANARY/apiKeys/c3d4",
@@ -44,10 +44,12 @@ def test_env_with_several_errors_lists_all_of_them(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
 
 
-@pytest.mark.parametrize("command", ["flatten --yes", "status", "config", "run --replay ."])
-def test_env_with_an_error_stops_every_command(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    "command", ["halt", "flatten --yes", "status", "trades", "refusals", "config", "run --replay ."]
+)
+def test_env_with_an_error_stops_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     write_env(tmp_path, "MAX_DRAWDOWN=120")
-    assert_fails(bot(tmp_path, *command.split()), 78, "MAX_DRAWDOWN (.env line 1)", "was '120'")
+    assert_fails(bot_inside(monkeypatch, tmp_path, *command.split()), 78, "MAX_DRAWDOWN (.env line 1)", "was '120'")
 
 
 def test_env_state_dir_is_where_everything_is_kept(tmp_path: Path) -> None:

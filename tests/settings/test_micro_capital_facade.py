@@ -241,3 +241,19 @@ def test_script_fails_when_a_value_differs(tmp_path: Path) -> None:
     done = run_python("-c", program, cwd=tmp_path)
     assert done.returncode == 1
     assert "FAIL  check_parameters: differs from the guide: max_position_pct" in done.stdout
+
+
+def test_facade_on_a_bare_python_reads_the_names_of_an_env_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# mine\nexport MIN_TRADE_SIZE=7\nTRADE_ONLY=BTC\n", encoding="utf-8")
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.modules['dotenv'] = sys.modules['dotenv.parser'] = None\n"
+        "from bot.micro_capital_config import apply_micro_capital_config\n"
+        "import os\n"
+        "apply_micro_capital_config(equity=500.0)\n"
+        "print('MIN_TRADE_SIZE' in os.environ, 'TRADE_ONLY' in os.environ, 'DAILY_MAX_LOSS' in os.environ)\n"
+    )
+    environ = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "False False True\n"), done.stderr

@@ -377,3 +377,12 @@ def test_real_days_made_of_hours_are_those_of_the_daily_file() -> None:
         day = hours.ended_within(candle.open_ms, candle.open_ms + MS_PER_DAY)
         assert candle[1:5] == (day[0].open, max(b.high for b in day), min(b.low for b in day), day[-1].close)
         assert math.isclose(candle.volume, sum(b.volume for b in day), rel_tol=1e-6)
+
+
+def test_source_beside_csv_files_of_other_names_names_them(tmp_path: Path) -> None:
+    write_range(tmp_path, "x_BTC-USD_1h.csv", 0, 2)
+    (tmp_path / "mystery_XYZ.csv").write_text("a,b\n")
+    (tmp_path / "notes.txt").write_text("not a candle file, and no CSV\n")
+    assert open_source(tmp_path, "x", ["BTC"]).notes()[-1] == (
+        "ignored: mystery_XYZ.csv; candle files are named like binance_BTC-USDT_1h.csv.gz"
+    )

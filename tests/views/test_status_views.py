@@ -49,6 +49,7 @@ NOTHING_YET = a_snapshot(
             score=None,
             target_usd=None,
             trigger_price=None,
+            lowering_price=None,
             action="",
             refusal="",
             refusal_limit=None,
@@ -115,7 +116,7 @@ MODELS: dict[str, StatusModel] = {
         a_snapshot(orders=[an_order() for _ in range(14)], equity_usd=123_456_789.12),
         days=[a_day(date(2026, 3, 2) - timedelta(days=n)) for n in range(7)],
         tier_state=replace(TIER_STATE, upgrade_history=TIER_STATE.upgrade_history * 8),
-        refusals=[a_refusal(code) for code in (RefusalCode.UNSELLABLE, RefusalCode.DRAWDOWN, RefusalCode.WITHIN_BAND)],
+        refusals=[a_refusal(code) for code in (RefusalCode.UNSELLABLE, RefusalCode.DRAWDOWN, RefusalCode.LOSS_STREAK)],
         refusal_counts={code.value: 12_345 for code in RefusalCode},
     ),
 }

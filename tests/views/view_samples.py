@@ -32,6 +32,7 @@ def a_coin(**changes: Any) -> CoinView:
         "held_usd": 0.0,
         "target_usd": 0.0,
         "trigger_price": 103_000.0,
+        "lowering_price": 91_000.0,
         "action": "refuse",
         "refusal": "signal_too_weak",
         "refusal_limit": 0.75,
