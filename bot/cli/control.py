@@ -84,7 +84,7 @@ def _without_bot(settings: Settings, tell: Callable[[Session], None], *, until_f
         tell(session)
         for _ in range(FLATTEN_CYCLES_MAX if until_flat else 1):
             was_flat = not session.engine.book.positions
-            result = session.engine.cycle(session.clock.now())
+            result = session.engine.cycle(session.clock.now(), decides=False)
             session.after_cycle(result.at)
             if not until_flat or (was_flat and not session.engine.book.positions):
                 break  # one cycle more than the sale takes: a cycle's equity is from before its own orders

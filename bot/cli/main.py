@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "status": ("bot.cli.status:status", "Tier, limits, positions, and why nothing happens."),
         "trades": ("bot.cli.read:trades", "Closed and open round trips."),
         "refusals": ("bot.cli.read:refusals", "What was not bought and why."),
+        "size": ("bot.cli.size:size", "What would be bought, why not more, or why nothing."),
         "config": ("bot.cli.read:config", "Every setting, its value and where it came from."),
         "pause": ("bot.cli.control:pause", "Open nothing; go on managing what is open."),
         "halt": ("bot.cli.control:halt", "Stop entries and cancel those that rest."),

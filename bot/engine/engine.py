@@ -102,8 +102,11 @@ class Engine:
 
     # -- the cycle -------------------------------------------------------------------------------
 
-    def cycle(self, now: datetime) -> CycleResult:
-        """Run the eight steps once. Raises LedgerError and InvariantError: then nothing may go on."""
+    def cycle(self, now: datetime, *, decides: bool = True) -> CycleResult:
+        """Run the eight steps once; without ``decides`` nothing new is opened or reduced.
+
+        Raises LedgerError and InvariantError: then nothing may go on.
+        """
         assert now.tzinfo is not None, "now must be tz-aware"
         self._cycle += 1
         placed_before = self.desk.placed
@@ -114,7 +117,7 @@ class Engine:
         activated = self._guard(now)
         self._protect(now)
         tier_change = self._scale(now)
-        decided, entries = self._decide(now)
+        decided, entries = self._decide(now) if decides else ([], [])
         self._execute(entries, now)
         next_cycle_at = now + timedelta(seconds=self.config.poll_s)
         snapshot = self._record(now, next_cycle_at, bool(decided))
@@ -293,6 +296,7 @@ class Engine:
                 )
 
     def _record(self, now: datetime, next_cycle_at: datetime, decided: bool) -> Snapshot | None:
+        self._last_equity = float(self._equity())  # after this cycle's own orders and their fees
         equity = self._last_equity
         cash = float(sum(self.book.cash.values(), Decimal(0)))
         fresh = all(account.fresh for account in self.accounts.values())

@@ -57,21 +57,29 @@ def run_engine(
     """
     done = 0
     while not stopped():
-        try:
-            result = engine.cycle(clock.now())
-        except BotError as e:
-            if isinstance(e, InvariantError):
-                _halt(engine)
-            raise
-        except Exception as e:  # the loop's outermost frame: halts, never hides
-            _halt(engine)
-            raise InvariantError(f"an error inside the program: {type(e).__name__}: {e}") from e
+        result = _cycle(engine, clock.now(), decides=True)
         on_cycle(result)
         done += 1
-        if done == cycles or (until is not None and result.next_cycle_at > until):
+        if done == cycles:
+            break
+        if until is not None and result.next_cycle_at > until:
+            clock.wait_until(until)  # the last bar counts to its end: stops in it, and its close
+            on_cycle(_cycle(engine, clock.now(), decides=False))
             break
         clock.wait_until(result.next_cycle_at)
     engine.finish()
+
+
+def _cycle(engine: Engine, now: datetime, *, decides: bool) -> CycleResult:
+    try:
+        return engine.cycle(now, decides=decides)
+    except BotError as e:
+        if isinstance(e, InvariantError):
+            _halt(engine)
+        raise
+    except Exception as e:  # the loop's outermost frame: halts, never hides
+        _halt(engine)
+        raise InvariantError(f"an error inside the program: {type(e).__name__}: {e}") from e
 
 
 def _halt(engine: Engine) -> None:

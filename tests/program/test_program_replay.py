@@ -133,7 +133,7 @@ def test_replay_without_json_reports_in_words(tmp_path: Path, candles: Path) -> 
     ]
     document = status(tmp_path)
     assert document["mode"] == "REPLAY"
-    assert document["snapshot"]["at"] == "2023-04-20T23:01:00+00:00"  # the last cycle
+    assert document["snapshot"]["at"] == "2023-04-21T00:00:00+00:00"  # the end of the last bar
 
 
 def test_replay_whole_daily_history_climbs_from_starter_to_growth(tmp_path: Path, candles: Path) -> None:

@@ -1,0 +1,231 @@
+"""The answer of the sizer in words: the order or why there is none, its legs, its caps, the growth curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import NamedTuple
+
+from bot.domain.refusal import RefusalCode
+from bot.views.refusals import Explanation, change_words, in_words
+from bot.views.text import Column, Line, Look, Style, amount, finish, heading, labelled, money, percent, table, wrapped
+from bot.views.text import price as price_text
+
+CELLS = 14
+
+
+class Given(NamedTuple):
+    """One value that the answer rests on, as text; ``origin`` says where it is from, '' for the command line."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class Leg(NamedTuple):
+    """One leg of the blend: its clipped share of equity and its weight (0 to 1)."""
+
+    name: str
+    share_pct: float
+    weight: float
+
+
+class Cap(NamedTuple):
+    """One cap: its code and the largest purchase that it allows."""
+
+    code: str
+    usd: float
+
+
+class GrowthPoint(NamedTuple):
+    """Expected log growth of equity by one trade of this size, in percent."""
+
+    what: str
+    usd: float
+    growth_pct: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeReport:
+    """Everything that is printed; percents 0 to 100, amounts in USD."""
+
+    venue: str
+    coin: str
+    equity_usd: float
+    given: tuple[Given, ...]
+    quantity: Decimal
+    """Base units to buy; 0 where the entry is refused."""
+    lots: int
+    notional_usd: float
+    risk_usd: float
+    risk_pct: float
+    risk_limit_pct: float
+    exits: int
+    code: str
+    """'' where the entry is allowed."""
+    limit: float
+    actual: float
+    unit: str
+    binding: str
+    """Code of the cap that decided; '' where the blend did."""
+    round_trip_pct: float
+    round_trip_usd: float
+    loss_per_unit_pct: float
+    sizer: str
+    legs: tuple[Leg, ...]
+    blend_pct: float
+    """Of the weighted legs, before scale and brake."""
+    scale: float
+    brake: float
+    release_days: int
+    """Days until a full brake is released without new results; 0 where it is not full."""
+    wish_usd: float
+    caps: tuple[Cap, ...]
+    win_rate_pct: float
+    edge_chance_pct: float
+    growth: tuple[GrowthPoint, ...]
+    best_usd: float
+    """Size with the highest expected growth; 0 where every size loses."""
+
+
+CAP_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "": "the blend",
+        "position_cap": "position cap",
+        "volatility_room": "volatility of all positions",
+        "risk_per_trade": "risk per trade",
+        "heat": "loss at all stops",
+        "cash_buffer": "cash above the buffer",
+        "venue_cash": "free cash of the venue",
+        "minimum_trade": "one minimum trade",
+    }
+)
+OWN_SENTENCES: Mapping[str, Explanation] = MappingProxyType(
+    {
+        "edge_brake": Explanation(
+            "The results so far make an edge {actual} likely; below {limit} nothing is bought (edge brake).",
+            "Better results on paper, or time: old results fade.",
+        ),
+        "heat": Explanation(
+            "What all stops together may still cost leaves {actual} for this coin; the smallest order is {limit}.",
+            "A sale, a nearer stop, or the next day after a loss.",
+        ),
+        "volatility_room": Explanation(
+            "The volatility of all positions together leaves {actual} for this coin; the smallest order is {limit}.",
+            "A sale, or a calmer market.",
+        ),
+    }
+)
+"""For codes that only the sizer gives, with the places of ``bot.views.refusals.SENTENCES``."""
+
+
+def refusal_words(report: SizeReport) -> Explanation:
+    """Explain why nothing would be bought."""
+    own = OWN_SENTENCES.get(report.code)
+    if own is None:
+        return in_words(
+            RefusalCode(report.code),
+            limit=report.limit,
+            actual=report.actual,
+            unit=report.unit,
+            account=report.venue,
+        )
+    texts = {"limit": amount(report.limit, report.unit), "actual": amount(report.actual, report.unit)}
+    return Explanation(what=own.what.format(**texts), cure=own.cure)
+
+
+def size_document(report: SizeReport) -> dict[str, object]:
+    """The object of ``size --json``; the quantity is text, limit and actual value are null without a refusal."""
+    document = asdict(report)
+    document["given"] = {one.name: {"value": one.value, "origin": one.origin} for one in report.given}
+    document["legs"] = {leg.name: {"share_pct": leg.share_pct, "weight": leg.weight} for leg in report.legs}
+    document["caps_usd"] = {cap.code or "blend": cap.usd for cap in report.caps}
+    document["growth"] = [point._asdict() for point in report.growth]
+    document["quantity"] = f"{report.quantity:f}"
+    document["explanation"] = refusal_words(report).what if report.code else ""
+    if not report.code:
+        document["limit"] = document["actual"] = None
+    del document["caps"]
+    return document
+
+
+def render_size(report: SizeReport, look: Look) -> list[str]:
+    """Render the answer; no line is wider than ``look.width`` cells."""
+    lines = wrapped("A CALCULATION: no order is sent and nothing is recorded.", look, indent=" ", style=Style.LOUD)
+    for section in (_answer, _legs, _caps, _growth, _given):
+        lines += section(report, look)
+    return finish(lines, look)
+
+
+def _answer(report: SizeReport, look: Look) -> Iterator[Line]:
+    yield from heading("ANSWER", look)
+    if report.code:
+        words = refusal_words(report)
+        yield from wrapped(f"Nothing would be bought: {report.code}", look, style=Style.WARN)
+        yield from wrapped(words.what, look)
+        yield from wrapped(change_words(words.cure), look, style=Style.DIM)
+        if report.release_days:
+            text = f"Without new results the brake goes to half size after {report.release_days:,} days."
+            yield from wrapped(text, look, style=Style.DIM)
+    else:
+        share = percent(100 * report.notional_usd / report.equity_usd)
+        text = f"Buy {money(report.notional_usd)} of {report.coin} on {report.venue}, {share} of equity"
+        yield from wrapped(text, look, style=Style.GOOD)
+        yield from labelled("amount", f"{report.quantity:f} {report.coin} ({report.lots:,} lots)", look, cells=CELLS)
+        risk = f"{money(report.risk_usd)}, {percent(report.risk_pct, digits=2)} of equity; "
+        risk += f"the ceiling is {percent(report.risk_limit_pct, digits=2)}"
+        yield from labelled("loss at stop", risk, look, cells=CELLS)
+        yield from labelled("decided by", CAP_WORDS[report.binding], look, cells=CELLS)
+        parts = "three parts (33/33/34)" if report.exits == 3 else "one order: a third is below the venue's minimum"
+        yield from labelled("can be sold in", parts, look, cells=CELLS + 1)
+    trip = f"{percent(report.round_trip_pct, digits=2)} of the amount"
+    trip += f", {money(report.round_trip_usd)} here" if not report.code else ""
+    yield from labelled("round trip", f"{trip}: so far must the price rise to pay both fees", look, cells=CELLS)
+
+
+def _legs(report: SizeReport, look: Look) -> Iterator[Line]:
+    yield from heading(f"LEGS ({report.sizer})", look)
+    rows = [[leg.name, percent(leg.share_pct, digits=2), f"x {leg.weight:.2f}"] for leg in report.legs]
+    yield from table([Column("leg"), Column("of equity", right=True), Column("weight", right=True)], rows, look)
+    text = f"Together {percent(report.blend_pct, digits=2)}; drawdown scale x {report.scale:.3f}, "
+    yield from wrapped(f"{text}edge brake x {report.brake:g}: the wish is {money(report.wish_usd)}.", look)
+    text = f"The results, read with caution: {percent(report.win_rate_pct)} wins, an edge is "
+    yield from wrapped(f"{text}{percent(report.edge_chance_pct)} likely.", look, style=Style.DIM)
+
+
+def _caps(report: SizeReport, look: Look) -> Iterator[Line]:
+    yield from heading("LIMITS", look)
+    rows = [
+        [CAP_WORDS[cap.code], money(cap.usd), "decides" if cap.code == report.binding else ""] for cap in report.caps
+    ]
+    yield from table([Column("limit"), Column("at most", right=True), Column("")], rows, look)
+    if report.binding == "minimum_trade":
+        text = (
+            "The wish is below the minimum trade; one minimum trade is bought instead, because the risk per trade, "
+            "all stops together and the cash allow it."
+        )
+        yield from wrapped(text, look, style=Style.DIM)
+
+
+def _growth(report: SizeReport, look: Look) -> Iterator[Line]:
+    yield from heading("GROWTH CURVE (information, decides nothing)", look)
+    rows = [[point.what, money(point.usd), percent(point.growth_pct, signed=True, digits=4)] for point in report.growth]
+    yield from table([Column("size"), Column("USD", right=True), Column("growth per trade", right=True)], rows, look)
+    best = f"highest at {money(report.best_usd)}" if report.best_usd else "negative at every possible size"
+    text = f"Expected log growth with {percent(report.win_rate_pct)} wins: {best}."
+    if not report.best_usd:
+        text += " Without results that prove an edge it always is; it is no forecast."
+    yield from wrapped(text, look, style=Style.DIM)
+
+
+def _given(report: SizeReport, look: Look) -> Iterator[Line]:
+    yield from heading("GIVEN", look)
+    rows = [[one.name, one.value, one.origin] for one in report.given]
+    yield from table([Column("what"), Column("value", right=True), Column("from", drop=1)], rows, look)
+
+
+def usd_text(usd: float, *, is_price: bool = False) -> str:
+    """Dollars as a given value."""
+    return price_text(usd) if is_price else money(usd)

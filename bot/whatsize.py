@@ -1,0 +1,325 @@
+"""What the sizer would answer: puts settings, tier, market rules and a question together.
+
+A composition root of its own for `bot.py size`: it needs the decision core and the rules of the
+paper accounts, and no engine, ledger or venue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+from bot.decide import codes, kelly, sizer
+from bot.decide.allocation import Rules
+from bot.decide.costs import break_even_move
+from bot.decide.growth import best_lots, growth
+from bot.decide.sizer import Blend, Candidate, Caps, Holdings, Limits, Order
+from bot.domain.instrument import Instrument
+from bot.domain.refusal import RefusalCode
+from bot.domain.tier import ScalingTier
+from bot.scaling.ladder import SCALING_TIERS, tier_for
+from bot.settings_schema import PositionSizer, Settings
+from bot.venues.rules import PAPER_ACCOUNTS, PAPER_COINS, paper_instruments
+from bot.views.size_text import Cap, Given, GrowthPoint, Leg, SizeReport, usd_text
+from bot.views.text import percent
+
+VENUES = PAPER_ACCOUNTS
+COINS = PAPER_COINS
+
+EXAMPLE_PRICES: Mapping[str, float] = MappingProxyType({"BTC": 100_000.0, "ETH": 4_000.0, "SOL": 200.0})
+"""Only the rounding to lots and the venue's minimums depend on the price."""
+
+EXAMPLE_VOLATILITIES: Mapping[str, float] = MappingProxyType({"BTC": 0.55, "ETH": 0.75, "SOL": 0.95})
+"""Annual (quant 2.6)."""
+
+MAJORS = ("BTC", "ETH")
+
+
+class OpenPosition(NamedTuple):
+    """A position that is open besides; ``stop_frac`` is measured from its present price."""
+
+    coin: str
+    usd: float
+    stop_frac: float
+    volatility: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked; USD and fractions. None takes the default that the answer then names."""
+
+    equity: float
+    stop_frac: float
+    venue: str | None = None
+    coin: str | None = None
+    price: float | None = None
+    volatility: float | None = None
+    cash: float | None = None
+    venue_cash: float | None = None
+    drawdown: float = 0.0
+    day_loss: float = 0.0
+    wins: int = 0
+    losses: int = 0
+    payoff: float | None = None
+    results_age_days: float = 0.0
+    max_positions: int | None = None
+    open_positions: Sequence[OpenPosition] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """The question with every default filled in."""
+
+    question: Question
+    venue: str
+    coin: str
+    instrument: Instrument
+    rules: Rules
+    tier: ScalingTier
+    price: float
+    volatility: float
+    cash: float
+    venue_cash: float
+    payoff: float
+    edge: kelly.Edge
+    limits: Limits
+    given: tuple[Given, ...]
+
+
+def answer(question: Question, settings: Settings) -> SizeReport:
+    """Size one entry under the settings in force; nothing is read or written besides.
+
+    Raises ConfigError for a coin without a market.
+    """
+    facts = _facts(question, settings)
+    candidate, holdings = _candidate(facts), _holdings(facts, settings)
+    blend, caps, order = sizer.size_position(candidate, facts.rules, holdings, facts.limits, facts.edge)
+    code, limit, actual, unit = _refusal(facts, settings, order)
+    allowed = not code
+    round_trip = break_even_move(facts.rules.fee_in, facts.rules.fee_out)
+    notional = order.notional if allowed else 0.0
+    risk = order.risk_usd if allowed else 0.0
+    curve, best = _growth(facts, caps, blend, notional)
+    weights = facts.limits.kelly_weight, facts.limits.volatility_weight, facts.limits.equity_weight
+    shares = blend.kelly, blend.volatility, blend.equity
+    faded = kelly.result_weight(question.results_age_days)
+    return SizeReport(
+        venue=facts.venue,
+        coin=facts.coin,
+        equity_usd=question.equity,
+        given=facts.given,
+        quantity=facts.instrument.quantity_of(order.lots if allowed else 0),
+        lots=order.lots if allowed else 0,
+        notional_usd=notional,
+        risk_usd=risk,
+        risk_pct=100 * risk / question.equity,
+        risk_limit_pct=100 * facts.limits.risk_per_trade,
+        exits=order.exits if allowed else 0,
+        code=code,
+        limit=limit,
+        actual=actual,
+        unit=unit,
+        binding=sizer.NAMES[order.binding],
+        round_trip_pct=100 * round_trip,
+        round_trip_usd=notional * round_trip,
+        loss_per_unit_pct=100 * blend.loss,
+        sizer=settings.position_sizer.value,
+        legs=tuple(
+            Leg(name, 100 * share, weight)
+            for name, share, weight in zip(("Kelly", "volatility", "equity"), shares, weights, strict=True)
+        ),
+        blend_pct=100 * sum(share * weight for share, weight in zip(shares, weights, strict=True)),
+        scale=blend.scale,
+        brake=blend.brake,
+        release_days=kelly.days_until_release(question.wins * faded, question.losses * faded, facts.payoff)
+        if blend.brake <= 0
+        else 0,
+        wish_usd=blend.share * holdings.base_usd,
+        caps=_caps(caps),
+        win_rate_pct=100 * facts.edge.win_rate,
+        edge_chance_pct=100 * facts.edge.chance,
+        growth=curve,
+        best_usd=best,
+    )
+
+
+def _facts(question: Question, settings: Settings) -> _Facts:
+    venue = question.venue or settings.primary_broker.value.lower()
+    coin = question.coin or COINS[0]
+    instrument = paper_instruments(venue, [coin])[f"{coin}/USD"]
+    tier = tier_for(question.equity, SCALING_TIERS) or SCALING_TIERS[0]
+    maker, taker = f"{venue}_maker_fee_pct", f"{venue}_taker_fee_pct"
+    rules = Rules(
+        float(instrument.lot_step),
+        float(instrument.min_amount),
+        float(instrument.min_cost),
+        float(getattr(settings, maker)) / 100,
+        float(getattr(settings, taker)) / 100,
+    )
+    price = question.price or EXAMPLE_PRICES[coin]
+    volatility = question.volatility or EXAMPLE_VOLATILITIES[coin]
+    invested = sum(position.usd for position in question.open_positions)
+    cash = question.equity - invested if question.cash is None else question.cash
+    venue_cash = cash if question.venue_cash is None else question.venue_cash
+    mean_win = kelly.PRIOR_PAYOFF if question.payoff is None else question.payoff
+    faded = kelly.result_weight(question.results_age_days)
+    payoff = kelly.shrunken_payoff(mean_win, question.wins * faded)
+    max_drawdown = settings.max_drawdown / 100
+    limits = _limits(settings, tier, question.max_positions)
+    default = "default"
+    fee_origins = [settings.origins.get(name.upper(), default) for name in (maker, taker)]
+    given = [
+        Given("equity", usd_text(question.equity), ""),
+        Given("venue", venue, "" if question.venue else "default: PRIMARY_BROKER"),
+        Given("coin", coin, "" if question.coin else default),
+        Given("price", usd_text(price, is_price=True), "" if question.price else "default: an example, not the market"),
+        Given("stop distance", percent(100 * question.stop_frac, digits=2), ""),
+        Given("volatility a year", percent(100 * volatility), "" if question.volatility else "default: an example"),
+        Given("cash", usd_text(cash), default if question.cash is None else ""),
+        Given("cash on the venue", usd_text(venue_cash), default if question.venue_cash is None else ""),
+        Given("open positions", usd_text(invested), "" if question.open_positions else default),
+        Given("drawdown", percent(100 * question.drawdown), ""),
+        Given("loss today", percent(100 * question.day_loss), ""),
+        Given("results", f"{question.wins} won, {question.losses} lost", ""),
+        Given("mean win", f"{payoff:.2f} R", f"{mean_win:.2f} R, shrunk to {kelly.PRIOR_PAYOFF:g}"),
+        Given("positions at most", str(limits.max_positions), "" if question.max_positions else f"tier {tier.name}"),
+        Given("risk at most", percent(100 * limits.risk_per_trade), f"tier {tier.name} and settings"),
+        Given("fee in, maker", percent(100 * rules.fee_in, digits=2), fee_origins[0]),
+        Given("fee out, taker", percent(100 * rules.fee_out, digits=2), fee_origins[1]),
+    ]
+    return _Facts(
+        question=question,
+        venue=venue,
+        coin=coin,
+        instrument=instrument,
+        rules=rules,
+        tier=tier,
+        price=price,
+        volatility=volatility,
+        cash=cash,
+        venue_cash=venue_cash,
+        payoff=payoff,
+        edge=kelly.edge_of_counts(question.wins * faded, question.losses * faded, payoff, max_drawdown),
+        limits=limits,
+        given=tuple(given),
+    )
+
+
+def _limits(settings: Settings, tier: ScalingTier, max_positions: int | None) -> Limits:
+    ceiling = settings.max_positions or tier.max_positions
+    risk_pct = min(tier.risk_per_trade, settings.risk_per_trade or tier.risk_per_trade)
+    weights = {
+        PositionSizer.HYBRID: (settings.kelly_weight, settings.volatility_weight, settings.equity_weight),
+        PositionSizer.KELLY: (1.0, 0.0, 0.0),
+        PositionSizer.VOLATILITY: (0.0, 1.0, 0.0),
+        PositionSizer.EQUITY: (0.0, 0.0, 1.0),
+    }[settings.position_sizer]
+    return Limits(
+        position_cap=settings.max_position_pct / 100,
+        risk_per_trade=risk_pct / 100,
+        cash_buffer=settings.force_cash_buffer / 100,
+        daily_loss=settings.daily_max_loss / 100,
+        max_drawdown=settings.max_drawdown / 100,
+        min_trade=float(settings.min_trade_size),
+        max_positions=max_positions or min(tier.max_positions, ceiling),
+        kelly_weight=weights[0],
+        volatility_weight=weights[1],
+        equity_weight=weights[2],
+        floor_allowed=int(settings.micro_capital_mode),
+        correlation=sizer.CORRELATION,
+        volatility_target=sizer.VOLATILITY_TARGET,
+        volatility_ceiling=sizer.VOLATILITY_CEILING,
+    )
+
+
+def _gap(coin: str) -> float:
+    return sizer.GAP_MAJOR if coin in MAJORS else sizer.GAP_OTHER
+
+
+def _candidate(facts: _Facts) -> Candidate:
+    held = sum(position.usd for position in facts.question.open_positions if position.coin == facts.coin)
+    return Candidate(
+        volatility=facts.volatility,
+        stop_distance=facts.question.stop_frac,
+        price=facts.price,
+        gap=_gap(facts.coin),
+        held_usd=held,
+    )
+
+
+def _holdings(facts: _Facts, settings: Settings) -> Holdings:
+    question, positions = facts.question, facts.question.open_positions
+    shares = [position.usd / question.equity for position in positions]
+    volatilities = [position.volatility for position in positions]
+    correlations = [1.0 if position.coin == facts.coin else sizer.CORRELATION for position in positions]
+    return Holdings(
+        equity=question.equity,
+        base_usd=question.equity if settings.pro_mode else facts.cash,
+        free_cash=facts.cash,
+        venue_free_cash=facts.venue_cash,
+        drawdown=question.drawdown,
+        day_loss=question.day_loss,
+        heat_usd=sum(
+            sizer.mark_heat(position.usd, position.stop_frac, facts.rules.fee_out, _gap(position.coin))
+            for position in positions
+        ),
+        variance=sizer.book_variance(shares, volatilities, sizer.CORRELATION),
+        covariance=sizer.book_covariance(facts.volatility, shares, volatilities, correlations),
+        trades=question.wins + question.losses,
+    )
+
+
+def _refusal(facts: _Facts, settings: Settings, order: Order) -> tuple[str, float, float, str]:
+    """Why nothing would be bought: (code, limit, actual, unit) for people, code '' where it would be."""
+    question = facts.question
+    activation = float(settings.min_balance_to_trade)
+    if question.equity < activation:
+        return RefusalCode.BELOW_ACTIVATION.value, activation, question.equity, "usd"
+    minimum = float(getattr(settings, f"min_balance_{facts.venue}"))
+    worth = facts.venue_cash + sum(position.usd for position in question.open_positions)
+    if worth < minimum:
+        return RefusalCode.VENUE_DORMANT.value, minimum, worth, "usd"
+    coins = [position.coin for position in question.open_positions]
+    if facts.coin not in coins and len(coins) >= facts.limits.max_positions:
+        return RefusalCode.MAX_POSITIONS.value, float(facts.limits.max_positions), float(len(coins)), "count"
+    if order.code == codes.OK:
+        return "", 0.0, 0.0, ""
+    is_fraction = order.code in (codes.COSTS_TOO_HIGH, sizer.EDGE_BRAKE, sizer.DRAWDOWN)
+    factor, unit = (100.0, "pct") if is_fraction else (1.0, "usd")
+    return sizer.NAMES[order.code], order.limit * factor, order.actual * factor, unit
+
+
+def _caps(caps: Caps) -> tuple[Cap, ...]:
+    by_code = {
+        codes.OK: caps.blend,
+        codes.POSITION_CAP: caps.position,
+        sizer.VOLATILITY_ROOM: caps.room,
+        codes.RISK_PER_TRADE: caps.risk,
+        sizer.HEAT: caps.heat,
+        codes.CASH_BUFFER: caps.buffer,
+        codes.VENUE_CASH: caps.venue,
+    }
+    return tuple(Cap(sizer.NAMES[code], usd) for code, usd in by_code.items())
+
+
+def _growth(facts: _Facts, caps: Caps, blend: Blend, notional: float) -> tuple[tuple[GrowthPoint, ...], float]:
+    """The curve at telling sizes, and the best size that the cash allows, in USD."""
+    equity, win_rate, loss = facts.question.equity, facts.edge.win_rate, blend.loss
+    gain = facts.payoff * loss
+    sizes = {
+        "this order": notional,
+        "one minimum trade": facts.limits.min_trade,
+        "the position cap": facts.limits.position_cap * equity,
+        "all cash above the buffer": caps.buffer,
+    }
+    points = [
+        GrowthPoint(what, usd, 100 * growth(usd / equity, win_rate, gain, loss))
+        for what, usd in sorted(sizes.items(), key=lambda item: item[1])
+        if usd > 0
+    ]
+    lot_usd = facts.rules.lot_step * facts.price
+    fewest = sizer.lots_reaching(facts.limits.min_trade, lot_usd)
+    most = sizer.lots_within(caps.buffer, lot_usd)
+    return tuple(points), best_lots(win_rate, gain, loss, lot_usd / equity, fewest, most) * lot_usd
