@@ -387,11 +387,7 @@ class Decider:
                     return True, ""
                 if size.notional > best:
                     best = size.notional
-                    name = codes.REFUSAL_NAMES[size.code]
-                    nearest = (
-                        f"the limits leave no order above the minimums: at most ${size.notional:.2f} of {symbol} "
-                        f"on {account.name} ({name}), with equity ${standing.equity:.2f}"
-                    )
+                    nearest = _stall_words(size, symbol, account.name, standing)
         return False, nearest
 
     # -- records ---------------------------------------------------------------------------------
@@ -428,6 +424,22 @@ class Decider:
         self._ledger.record_decision(record)
         self.last[symbol] = record
         self._state.last_decided_bar[symbol] = last
+
+
+def _stall_words(size: Size, symbol: str, account: str, standing: Standing) -> str:
+    """Say what the limits leave, and the ways out."""
+    words = (
+        f"the limits leave no order above the minimums: at most ${size.notional:.2f} of {symbol} on {account} "
+        f"({codes.REFUSAL_NAMES[size.code]}), with equity ${standing.equity:.2f}. Ways out: "
+    )
+    if size.code == codes.COSTS_TOO_HIGH:
+        return words + "a venue with lower fees, or larger daily ranges"
+    ways = []
+    if size.actual > 0:
+        ways.append(f"a deposit (from about ${standing.equity * size.limit / size.actual:.2f} of equity it would fit)")
+    if standing.drawdown > 0:
+        ways.append(f"a smaller drawdown than {standing.drawdown * 100:.1f} %, which shrinks every size")
+    return words + ", or ".join([*ways, "a venue with smaller minimums"])
 
 
 def _last_closed_bar(now: datetime, delay_s: float) -> int:

@@ -230,23 +230,23 @@ class Engine:
         if self.state.flatten or (self.config.halt_flattens and self.state.halted_by == "drawdown"):
             for key in self.book.positions:
                 self.state.exits[key_text(*key)] = ExitPlan("0", FLATTEN_REASON)
-        stop_entries = self.guards.entry_block(now) is not None
-        patience = 0.0 if stop_entries else self.config.entry_patience_s
-        for order in self.protector.cancel_entries(now, older_than_s=patience):
+        block = self.guards.entry_block(now)
+        refuser = self.decider.refuser
+        for order in self.protector.cancel_entries(now, older_than_s=0.0 if block else self.config.entry_patience_s):
             self._forget_stop_distance(order.account, order.symbol)
-            waited = (now - order.created_at).total_seconds()
-            worth = float(order.quantity * (order.price or Decimal(0)))
-            refuser = self.decider.refuser
+            waited_h = (now - order.created_at).total_seconds() / 3600
+            unfilled = (RefusalCode.ENTRY_NOT_FILLED, self.config.entry_patience_s / 3600, waited_h, "hours")
+            code, limit, actual, unit = block or unfilled
             refuser.record(
                 refuser.build(
-                    RefusalCode.ENTRY_NOT_FILLED,
+                    code,
                     symbol=order.symbol,
                     now=now,
                     account=order.account,
-                    limit=self.config.entry_patience_s / 3600,
-                    actual=waited / 3600,
-                    unit="hours",
-                    notional_usd=worth,
+                    limit=limit,
+                    actual=actual,
+                    unit=unit,
+                    notional_usd=float(order.quantity * (order.price or Decimal(0))),
                 )
             )
         self.protector.protect_all(now)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from engine_rig import (
     BTC,
@@ -101,7 +102,7 @@ SCENARIO = (
 
 def start(folder: Path, fuse: Fuse) -> Rig:
     cash = {"coinbase": "140", "kraken": "100"}
-    far_away = {"daily_loss_frac": 0.9, "drawdown_frac": 0.9}
+    far_away: dict[str, Any] = {"daily_loss_frac": 0.9, "drawdown_frac": 0.9}
     return make_rig(folder, coins=("BTC", "ETH"), cash=cash, fuse=fuse, **far_away)
 
 

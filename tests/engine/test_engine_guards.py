@@ -220,7 +220,7 @@ def test_half_size_is_kept_while_the_re_entry_is_not_filled(tmp_path: Path) -> N
 
 
 def test_half_size_is_not_used_up_by_an_addition(tmp_path: Path) -> None:
-    far_away = {"daily_loss_frac": 0.9, "drawdown_frac": 0.9}
+    far_away: dict[str, Any] = {"daily_loss_frac": 0.9, "drawdown_frac": 0.9}
     rig = make_rig(tmp_path, coins=THREE, cash={"coinbase": "1000"}, max_losses=2, **far_away)
     rig.entered(BTC=99.9, ETH=99.9, SOL=99.9)
     rig.cycle(BTC=85.0, ETH=85.0)
@@ -238,7 +238,7 @@ def test_half_size_is_not_used_up_by_an_addition(tmp_path: Path) -> None:
 
 def test_half_size_of_a_small_account_is_the_smallest_trade(tmp_path: Path) -> None:
     # 18 % of $49 are 8.8; half of that is below the minimum trade of 5, and would be for ever.
-    far_away = {"daily_loss_frac": 0.9, "drawdown_frac": 0.9}
+    far_away: dict[str, Any] = {"daily_loss_frac": 0.9, "drawdown_frac": 0.9}
     rig = make_rig(tmp_path, coins=("BTC", "ETH"), cash={"coinbase": "50"}, max_losses=2, **far_away)
     rig.entered(BTC=99.9, ETH=99.9)
     rig.cycle(BTC=85.0, ETH=85.0)
@@ -417,7 +417,7 @@ def test_silent_venue_does_not_blind_the_limits(tmp_path: Path) -> None:
 def test_position_without_any_known_price_trips_no_limit(tmp_path: Path) -> None:
     # Restarted while its venue is silent, a position is carried at its cost: far below the last price.
     rig = make_rig(tmp_path, cash={"coinbase": "100"}, position_cap_frac=0.8).entered()
-    rig.cycle(BTC=150.0)
+    rig.cycle(BTC=200.0)
     rig.venue.silence()
     rig.restart()
     rig.cycle()

@@ -125,6 +125,9 @@ def test_order_filled_in_parts_counts_each_and_the_stop_grows(tmp_path: Path) ->
     assert (entry.state, entry.filled_quantity) == (S.FILLED, QUANTITY)
     assert ("partly_filled", "filled") in events(rig, entry)
     assert_protected(rig)
+    risk = rig.engine.book.positions["coinbase", BTC].initial_risk_usd
+    assert risk is not None
+    assert abs(risk - D("1.69313")) < D("0.00001")  # the whole cost of 18 times 0.0940630, not the first part's
     assert_books_equal_venues(rig)
 
 

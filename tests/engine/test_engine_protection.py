@@ -101,7 +101,11 @@ def add_filled(rig: Rig) -> Rig:
 
 
 def test_add_that_waits_leaves_the_stop_where_it_is(tmp_path: Path) -> None:
-    rig = add_resting(make_rig(tmp_path).entered())
+    rig = make_rig(tmp_path).entered()
+    for day in range(1, 16):
+        rig.next_decision(BTC=100.0 * 1.008**day)  # quiet days: the distance of a new stop is a smaller one
+    add_resting(rig, close=100.0 * 1.008**16)
+    assert rig.engine.state.entry_stop_frac[f"coinbase|{BTC}"] < 0.08  # 8 % below 99.95 would be above the stop
     rig.cycle()
     assert stop_price(rig) == STOP
 
@@ -232,6 +236,15 @@ def test_reduction_sells_a_part_and_the_stop_covers_the_rest(tmp_path: Path) -> 
     assert stop_price(rig) == STOP  # a smaller position keeps its stop price
     assert rig.engine.state.exits == {}
     assert_books_equal_venues(rig)
+
+
+def test_sale_too_small_for_the_venue_is_not_tried(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    rig.engine.state.exits[f"coinbase|{BTC}"] = ExitPlan(str(QUANTITY - D("0.005")), "half a dollar less")
+    rig.cycle()
+    assert rig.orders(Purpose.EXIT) == []
+    assert len(rig.orders(Purpose.STOP)) == 1  # and the stop is not taken back for it
+    assert rig.engine.state.exits == {}
 
 
 def test_exit_plan_of_an_older_decision_ends_with_a_newer_one(tmp_path: Path) -> None:
