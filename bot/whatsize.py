@@ -7,7 +7,7 @@ paper accounts, and no engine, ledger or venue.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -22,8 +22,9 @@ from bot.domain.tier import ScalingTier
 from bot.scaling.ladder import SCALING_TIERS, tier_for
 from bot.settings_schema import PositionSizer, Settings
 from bot.venues.rules import PAPER_ACCOUNTS, PAPER_COINS, paper_instruments
-from bot.views.size_text import Cap, Given, GrowthPoint, Leg, SizeReport, usd_text
-from bot.views.text import percent
+from bot.views.size_text import Cap, Given, GrowthPoint, Leg, SizeReport
+from bot.views.text import duration, money, percent
+from bot.views.text import price as price_text
 
 VENUES = PAPER_ACCOUNTS
 COINS = PAPER_COINS
@@ -35,6 +36,7 @@ EXAMPLE_VOLATILITIES: Mapping[str, float] = MappingProxyType({"BTC": 0.55, "ETH"
 """Annual (quant 2.6)."""
 
 MAJORS = ("BTC", "ETH")
+DEFAULT = "default"
 
 
 class OpenPosition(NamedTuple):
@@ -58,12 +60,12 @@ class Question:
     volatility: float | None = None
     cash: float | None = None
     venue_cash: float | None = None
-    drawdown: float = 0.0
-    day_loss: float = 0.0
-    wins: int = 0
-    losses: int = 0
+    drawdown: float | None = None
+    day_loss: float | None = None
+    wins: int | None = None
+    losses: int | None = None
     payoff: float | None = None
-    results_age_days: float = 0.0
+    results_age_days: float | None = None
     max_positions: int | None = None
     open_positions: Sequence[OpenPosition] = ()
 
@@ -82,6 +84,12 @@ class _Facts:
     volatility: float
     cash: float
     venue_cash: float
+    drawdown: float
+    day_loss: float
+    wins: float
+    """Faded by their age, as are the losses."""
+    losses: float
+    trades: int
     payoff: float
     edge: kelly.Edge
     limits: Limits
@@ -104,7 +112,6 @@ def answer(question: Question, settings: Settings) -> SizeReport:
     curve, best = _growth(facts, caps, blend, notional)
     weights = facts.limits.kelly_weight, facts.limits.volatility_weight, facts.limits.equity_weight
     shares = blend.kelly, blend.volatility, blend.equity
-    faded = kelly.result_weight(question.results_age_days)
     return SizeReport(
         venue=facts.venue,
         coin=facts.coin,
@@ -133,9 +140,7 @@ def answer(question: Question, settings: Settings) -> SizeReport:
         blend_pct=100 * sum(share * weight for share, weight in zip(shares, weights, strict=True)),
         scale=blend.scale,
         brake=blend.brake,
-        release_days=kelly.days_until_release(question.wins * faded, question.losses * faded, facts.payoff)
-        if blend.brake <= 0
-        else 0,
+        release_days=0 if blend.brake > 0 else kelly.days_until_release(facts.wins, facts.losses, facts.payoff),
         wish_usd=blend.share * holdings.base_usd,
         caps=_caps(caps),
         win_rate_pct=100 * facts.edge.win_rate,
@@ -158,53 +163,69 @@ def _facts(question: Question, settings: Settings) -> _Facts:
         float(getattr(settings, maker)) / 100,
         float(getattr(settings, taker)) / 100,
     )
-    price = question.price or EXAMPLE_PRICES[coin]
-    volatility = question.volatility or EXAMPLE_VOLATILITIES[coin]
     invested = sum(position.usd for position in question.open_positions)
-    cash = question.equity - invested if question.cash is None else question.cash
-    venue_cash = cash if question.venue_cash is None else question.venue_cash
-    mean_win = kelly.PRIOR_PAYOFF if question.payoff is None else question.payoff
-    faded = kelly.result_weight(question.results_age_days)
-    payoff = kelly.shrunken_payoff(mean_win, question.wins * faded)
-    max_drawdown = settings.max_drawdown / 100
-    limits = _limits(settings, tier, question.max_positions)
-    default = "default"
-    fee_origins = [settings.origins.get(name.upper(), default) for name in (maker, taker)]
-    given = [
-        Given("equity", usd_text(question.equity), ""),
-        Given("venue", venue, "" if question.venue else "default: PRIMARY_BROKER"),
-        Given("coin", coin, "" if question.coin else default),
-        Given("price", usd_text(price, is_price=True), "" if question.price else "default: an example, not the market"),
-        Given("stop distance", percent(100 * question.stop_frac, digits=2), ""),
-        Given("volatility a year", percent(100 * volatility), "" if question.volatility else "default: an example"),
-        Given("cash", usd_text(cash), default if question.cash is None else ""),
-        Given("cash on the venue", usd_text(venue_cash), default if question.venue_cash is None else ""),
-        Given("open positions", usd_text(invested), "" if question.open_positions else default),
-        Given("drawdown", percent(100 * question.drawdown), ""),
-        Given("loss today", percent(100 * question.day_loss), ""),
-        Given("results", f"{question.wins} won, {question.losses} lost", ""),
-        Given("mean win", f"{payoff:.2f} R", f"{mean_win:.2f} R, shrunk to {kelly.PRIOR_PAYOFF:g}"),
-        Given("positions at most", str(limits.max_positions), "" if question.max_positions else f"tier {tier.name}"),
-        Given("risk at most", percent(100 * limits.risk_per_trade), f"tier {tier.name} and settings"),
-        Given("fee in, maker", percent(100 * rules.fee_in, digits=2), fee_origins[0]),
-        Given("fee out, taker", percent(100 * rules.fee_out, digits=2), fee_origins[1]),
-    ]
-    return _Facts(
+    cash = _or(question.cash, question.equity - invested)
+    faded = kelly.result_weight(question.results_age_days or 0.0)
+    wins, losses = (question.wins or 0) * faded, (question.losses or 0) * faded
+    payoff = kelly.shrunken_payoff(_or(question.payoff, kelly.PRIOR_PAYOFF), wins)
+    facts = _Facts(
         question=question,
         venue=venue,
         coin=coin,
         instrument=instrument,
         rules=rules,
         tier=tier,
-        price=price,
-        volatility=volatility,
+        price=_or(question.price, EXAMPLE_PRICES[coin]),
+        volatility=_or(question.volatility, EXAMPLE_VOLATILITIES[coin]),
         cash=cash,
-        venue_cash=venue_cash,
+        venue_cash=_or(question.venue_cash, cash),
+        drawdown=question.drawdown or 0.0,
+        day_loss=question.day_loss or 0.0,
+        wins=wins,
+        losses=losses,
+        trades=(question.wins or 0) + (question.losses or 0),
         payoff=payoff,
-        edge=kelly.edge_of_counts(question.wins * faded, question.losses * faded, payoff, max_drawdown),
-        limits=limits,
-        given=tuple(given),
+        edge=kelly.edge_of_counts(wins, losses, payoff, settings.max_drawdown / 100),
+        limits=_limits(settings, tier, question.max_positions),
+        given=(),
     )
+    return replace(facts, given=_given(facts, [settings.origins.get(name.upper(), DEFAULT) for name in (maker, taker)]))
+
+
+def _given(facts: _Facts, fee_origins: Sequence[str]) -> tuple[Given, ...]:
+    question, limits, tier = facts.question, facts.limits, f"tier {facts.tier.name}"
+
+    def given(name: str, value: str, asked: object, origin: str = DEFAULT) -> Given:
+        return Given(name, value, origin if asked is None else "")
+
+    rows = [
+        given("equity", money(question.equity), question.equity),
+        given("venue", facts.venue, question.venue, f"{DEFAULT}: PRIMARY_BROKER"),
+        given("coin", facts.coin, question.coin),
+        given("price", price_text(facts.price), question.price, f"{DEFAULT}: an example, not the market"),
+        given("stop distance", percent(100 * question.stop_frac, digits=2), question.stop_frac),
+        given("volatility a year", percent(100 * facts.volatility), question.volatility, f"{DEFAULT}: an example"),
+        given("cash", money(facts.cash), question.cash),
+        given("cash on the venue", money(facts.venue_cash), question.venue_cash),
+        given("drawdown", percent(100 * facts.drawdown), question.drawdown),
+        given("loss today", percent(100 * facts.day_loss), question.day_loss),
+        given("trades won", str(question.wins or 0), question.wins),
+        given("trades lost", str(question.losses or 0), question.losses),
+        given("age of the trades", duration(86_400 * (question.results_age_days or 0.0)), question.results_age_days),
+        given("mean win, shrunk", f"{facts.payoff:.2f} R", question.payoff),
+        given("positions at most", str(limits.max_positions), question.max_positions, f"{tier} and settings"),
+        given("risk per trade", percent(100 * limits.risk_per_trade), None, f"{tier} and settings"),
+        given("fee in, maker", percent(100 * facts.rules.fee_in, digits=2), None, fee_origins[0]),
+        given("fee out, taker", percent(100 * facts.rules.fee_out, digits=2), None, fee_origins[1]),
+    ]
+    for position in question.open_positions:
+        stop, volatility = percent(100 * position.stop_frac), percent(100 * position.volatility)
+        rows.append(Given(f"open {position.coin}", money(position.usd), f"stop {stop}, volatility {volatility}"))
+    return tuple(rows)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 def _limits(settings: Settings, tier: ScalingTier, max_positions: int | None) -> Limits:
@@ -259,15 +280,15 @@ def _holdings(facts: _Facts, settings: Settings) -> Holdings:
         base_usd=question.equity if settings.pro_mode else facts.cash,
         free_cash=facts.cash,
         venue_free_cash=facts.venue_cash,
-        drawdown=question.drawdown,
-        day_loss=question.day_loss,
+        drawdown=facts.drawdown,
+        day_loss=facts.day_loss,
         heat_usd=sum(
             sizer.mark_heat(position.usd, position.stop_frac, facts.rules.fee_out, _gap(position.coin))
             for position in positions
         ),
         variance=sizer.book_variance(shares, volatilities, sizer.CORRELATION),
         covariance=sizer.book_covariance(facts.volatility, shares, volatilities, correlations),
-        trades=question.wins + question.losses,
+        trades=facts.trades,
     )
 
 

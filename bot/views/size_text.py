@@ -11,9 +11,8 @@ from typing import NamedTuple
 from bot.domain.refusal import RefusalCode
 from bot.views.refusals import Explanation, change_words, in_words
 from bot.views.text import Column, Line, Look, Style, amount, finish, heading, labelled, money, percent, table, wrapped
-from bot.views.text import price as price_text
 
-CELLS = 14
+CELLS = 16
 
 
 class Given(NamedTuple):
@@ -179,7 +178,7 @@ def _answer(report: SizeReport, look: Look) -> Iterator[Line]:
         yield from labelled("loss at stop", risk, look, cells=CELLS)
         yield from labelled("decided by", CAP_WORDS[report.binding], look, cells=CELLS)
         parts = "three parts (33/33/34)" if report.exits == 3 else "one order: a third is below the venue's minimum"
-        yield from labelled("can be sold in", parts, look, cells=CELLS + 1)
+        yield from labelled("can be sold in", parts, look, cells=CELLS)
     trip = f"{percent(report.round_trip_pct, digits=2)} of the amount"
     trip += f", {money(report.round_trip_usd)} here" if not report.code else ""
     yield from labelled("round trip", f"{trip}: so far must the price rise to pay both fees", look, cells=CELLS)
@@ -197,20 +196,21 @@ def _legs(report: SizeReport, look: Look) -> Iterator[Line]:
 
 def _caps(report: SizeReport, look: Look) -> Iterator[Line]:
     yield from heading("LIMITS", look)
-    rows = [
-        [CAP_WORDS[cap.code], money(cap.usd), "decides" if cap.code == report.binding else ""] for cap in report.caps
-    ]
+    # What is refused before any cap is looked at has none that decides.
+    decided = not report.code or report.code in CAP_WORDS or report.code.startswith(("below_min", "below_venue"))
+    marks = {report.binding: "decides"} if decided else {}
+    rows = [[CAP_WORDS[cap.code], money(cap.usd), marks.get(cap.code, "")] for cap in report.caps]
     yield from table([Column("limit"), Column("at most", right=True), Column("")], rows, look)
-    if report.binding == "minimum_trade":
+    if report.binding == "minimum_trade" and not report.code:
         text = (
-            "The wish is below the minimum trade; one minimum trade is bought instead, because the risk per trade, "
-            "all stops together and the cash allow it."
+            "The wish or the position cap is below the minimum trade; one minimum trade is bought instead, because "
+            "all other limits allow it."
         )
         yield from wrapped(text, look, style=Style.DIM)
 
 
 def _growth(report: SizeReport, look: Look) -> Iterator[Line]:
-    yield from heading("GROWTH CURVE (information, decides nothing)", look)
+    yield from heading("GROWTH CURVE (information only)", look)
     rows = [[point.what, money(point.usd), percent(point.growth_pct, signed=True, digits=4)] for point in report.growth]
     yield from table([Column("size"), Column("USD", right=True), Column("growth per trade", right=True)], rows, look)
     best = f"highest at {money(report.best_usd)}" if report.best_usd else "negative at every possible size"
@@ -224,8 +224,3 @@ def _given(report: SizeReport, look: Look) -> Iterator[Line]:
     yield from heading("GIVEN", look)
     rows = [[one.name, one.value, one.origin] for one in report.given]
     yield from table([Column("what"), Column("value", right=True), Column("from", drop=1)], rows, look)
-
-
-def usd_text(usd: float, *, is_price: bool = False) -> str:
-    """Dollars as a given value."""
-    return price_text(usd) if is_price else money(usd)

@@ -1,0 +1,558 @@
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import pytest
+
+from bot.decide import codes, growth, sizer
+from bot.decide.allocation import Rules
+from bot.decide.kelly import Edge, edge_of_counts
+from bot.decide.sizer import Blend, Candidate, Caps, Holdings, Limits, Order
+
+COINBASE = Rules(1e-8, 1e-8, 1.0, 0.006, 0.012)
+KRAKEN = Rules(1e-8, 0.00005, 0.5, 0.0025, 0.004)
+
+NO_TRADES = edge_of_counts(0, 0, 1.8, 0.12)
+CANDIDATE = Candidate(volatility=0.60, stop_distance=0.06, price=63_000.0, gap=0.02, held_usd=0.0)
+LIMITS = Limits(
+    position_cap=0.18,
+    risk_per_trade=0.05,
+    cash_buffer=0.15,
+    daily_loss=0.06,
+    max_drawdown=0.12,
+    min_trade=5.0,
+    max_positions=6,
+    kelly_weight=0.30,
+    volatility_weight=0.40,
+    equity_weight=0.30,
+    floor_allowed=1,
+    correlation=sizer.CORRELATION,
+    volatility_target=sizer.VOLATILITY_TARGET,
+    volatility_ceiling=sizer.VOLATILITY_CEILING,
+)
+
+
+def holdings(equity: float) -> Holdings:
+    """An account all in cash on one venue, at its peak."""
+    return Holdings(
+        equity=equity,
+        base_usd=equity,
+        free_cash=equity,
+        venue_free_cash=equity,
+        drawdown=0.0,
+        day_loss=0.0,
+        heat_usd=0.0,
+        variance=0.0,
+        covariance=0.0,
+        trades=0,
+    )
+
+
+class Sized(NamedTuple):
+    blend: Blend
+    caps: Caps
+    order: Order
+
+
+def size(
+    account: Holdings,
+    rules: Rules = KRAKEN,
+    candidate: Candidate = CANDIDATE,
+    limits: Limits = LIMITS,
+    edge: Edge = NO_TRADES,
+) -> Sized:
+    return Sized(*sizer.size_position(candidate, rules, account, limits, edge))
+
+
+# -- the case table of quant 2.5: W = 1.8, volatility .60, sigma_T 10 %, slippage .001
+
+
+class Case(NamedTuple):
+    equity: float
+    rules: Rules
+    max_positions: int
+    risk: float
+    wins: int = 0
+    losses: int = 0
+    drawdown: float = 0.0
+    cash: float = math.inf
+    stop: float = 0.06
+
+    def answer(self) -> Sized:
+        cash = min(self.cash, self.equity)
+        account = holdings(self.equity)._replace(
+            free_cash=cash, venue_free_cash=cash, drawdown=self.drawdown, trades=self.wins + self.losses
+        )
+        return size(
+            account,
+            self.rules,
+            CANDIDATE._replace(stop_distance=self.stop),
+            LIMITS._replace(max_positions=self.max_positions, risk_per_trade=self.risk),
+            edge_of_counts(self.wins, self.losses, 1.8, 0.12),
+        )
+
+
+# N and risk per trade are those of the tiers: STARTER 2, 3 %; GROWTH 3, 4 %; ADVANCED 4, 4 %; ELITE 6, 5 %.
+TABLE = [
+    # case, lu, n_K, n_V, n_E, blend, $, risk in %
+    (Case(15, COINBASE, 2, 0.03), 0.078280, 0.0, 0.08784, 0.18, 0.08914, 5.00, 2.609),
+    (Case(28, COINBASE, 2, 0.03), 0.078280, 0.0, 0.08784, 0.18, 0.08914, 5.00, 1.398),
+    (Case(250, KRAKEN, 3, 0.04, 12, 8), 0.067260, 0.18, 0.05968, 0.18, 0.13187, 32.97, 0.887),
+    (Case(750, KRAKEN, 4, 0.04, 30, 20, 0.06), 0.067260, 0.18, 0.04519, 0.18, 0.06706, 50.30, 0.451),
+    (Case(1000, KRAKEN, 6, 0.05, 30, 20), 0.067260, 0.18, 0.03043, 0.14167, 0.10867, 108.67, 0.731),
+    # (200 - 150) / 1.0025 = 49.8753: the table rounds it to 49.88 and says "down", which would be 49.87.
+    (Case(1000, KRAKEN, 6, 0.05, 30, 20, cash=200), 0.067260, 0.18, 0.03043, 0.14167, 0.10867, 49.88, 0.335),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0].equity:g}-{row[0].wins}w-{row[0].cash:g}")
+def test_size_position_of_the_case_table(row: tuple[Case, float, float, float, float, float, float, float]) -> None:
+    case, loss, kelly, volatility, equity, share, notional, risk_pct = row
+    blend, _, order = case.answer()
+    assert blend.loss == pytest.approx(loss, abs=5e-7)
+    assert blend.kelly == pytest.approx(kelly, abs=5e-6)
+    assert blend.volatility == pytest.approx(volatility, abs=5e-6)
+    assert blend.equity == pytest.approx(equity, abs=5e-6)
+    assert blend.share == pytest.approx(share, abs=5e-6)
+    assert order.code == codes.OK
+    assert order.notional == pytest.approx(notional, abs=0.005)
+    assert order.notional == pytest.approx(order.lots * 1e-8 * 63_000.0)
+    assert 100 * order.risk_usd / case.equity == pytest.approx(risk_pct, abs=5e-4)
+
+
+def test_size_position_of_the_case_table_what_bound_each() -> None:
+    binding = [row[0].answer().order.binding for row in TABLE]
+    assert binding == [
+        sizer.MINIMUM_TRADE,
+        sizer.MINIMUM_TRADE,
+        codes.OK,
+        codes.OK,
+        codes.OK,
+        codes.CASH_BUFFER,
+    ]
+
+
+def test_size_position_of_15_dollars_with_an_8_percent_stop_is_refused_for_its_risk() -> None:
+    # lu = .08 + .006 + .012 x .92 + .001 = .09804: $5 would lose $.4902 or 3.27 % of $15, and
+    # 3 % of $15 allows $.45 / .09804 = $4.59.
+    blend, _, order = Case(15, COINBASE, 2, 0.03, stop=0.08).answer()
+    assert (blend.kelly, blend.equity) == (0.0, 0.18)
+    assert blend.volatility == pytest.approx(0.08784, abs=5e-6)
+    assert (order.lots, order.risk_usd, order.code) == (0, 0.0, codes.RISK_PER_TRADE)
+    assert order.limit == pytest.approx(5.0, abs=0.001)
+    assert order.actual == pytest.approx(4.59, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("fee_in", "last_stop"),
+    # lu <= 9 %: d (1 - .012) <= .09 - .012 - .001 - fi, so 7.186 % maker in and 6.579 % taker in (quant 1b, row 1).
+    [(0.006, 0.0718), (0.012, 0.0657)],
+)
+def test_size_position_of_15_dollars_on_coinbase_up_to_the_last_stop(fee_in: float, last_stop: float) -> None:
+    rules = COINBASE._replace(fee_in=fee_in)
+    limits = LIMITS._replace(max_positions=2, risk_per_trade=0.03)
+    if fee_in == 0.012:  # there the stop must be 7.3 % away to pay for the round trip: the cost gate refuses all
+        order = size(holdings(15.0), rules, CANDIDATE._replace(stop_distance=last_stop), limits).order
+        assert order.code == codes.COSTS_TOO_HIGH
+        return
+    for stop, code in ((last_stop, codes.OK), (last_stop + 0.0002, codes.RISK_PER_TRADE)):
+        order = size(holdings(15.0), rules, CANDIDATE._replace(stop_distance=stop), limits).order
+        assert order.code == code
+
+
+def test_size_position_of_4_wins_and_16_losses_is_braked_to_nothing() -> None:
+    blend, _, order = Case(1000, KRAKEN, 6, 0.05, 4, 16).answer()
+    assert (blend.kelly, blend.brake, blend.share) == (0.0, 0.0, 0.0)
+    assert (order.lots, order.notional, order.risk_usd, order.code) == (0, 0.0, 0.0, sizer.EDGE_BRAKE)
+    assert order.limit == 0.25
+    assert order.actual == pytest.approx(0.135, abs=5e-4)
+
+
+# -- legs
+
+
+def test_single_legs_keep_the_caps() -> None:
+    edge = edge_of_counts(12, 8, 1.8, 0.12)
+    shares = []
+    for kelly, volatility, equity in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        limits = LIMITS._replace(
+            max_positions=3, kelly_weight=float(kelly), volatility_weight=float(volatility), equity_weight=float(equity)
+        )
+        # 50 + 42.5 / 1.0025: cash for about $42.39 above the buffer
+        blend, _, order = size(holdings(250.0)._replace(free_cash=80.0), edge=edge, limits=limits)
+        shares.append(blend.share)
+        assert order.notional == pytest.approx(min(blend.share * 250.0, (80.0 - 37.5) / 1.0025), abs=0.001)
+    assert shares == pytest.approx([0.18, 0.05968, 0.18], abs=5e-6)
+
+
+def test_kelly_alone_without_trades_buys_nothing() -> None:
+    # The floor lifts a small wish, not an absent one.
+    limits = LIMITS._replace(kelly_weight=1.0, volatility_weight=0.0, equity_weight=0.0)
+    order = size(holdings(15.0), limits=limits).order
+    assert (order.lots, order.code, order.limit, order.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 0.0)
+
+
+def test_kelly_leg_takes_the_smallest_of_three() -> None:
+    edge = NO_TRADES._replace(used=0.02, constrained=0.01)
+    assert sizer.kelly_leg(edge, 0.03, 0.1, 0.18) == pytest.approx(0.1)
+    assert sizer.kelly_leg(edge._replace(constrained=0.5), 0.03, 0.1, 0.5) == pytest.approx(0.2)
+    assert sizer.kelly_leg(edge._replace(constrained=0.5), 0.015, 0.1, 0.18) == pytest.approx(0.15)
+    assert sizer.kelly_leg(edge, 0.03, 0.01, 0.18) == 0.18
+
+
+def test_volatility_leg_without_a_volatility_is_zero() -> None:
+    assert sizer.volatility_leg(0.0, 2, 0.8, 0.1, 0.18) == 0.0
+    assert sizer.volatility_leg(math.nan, 2, 0.8, 0.1, 0.18) == 0.0
+    assert sizer.volatility_leg(0.5, 1, 0.8, 0.1, 0.5) == pytest.approx(0.2)
+    assert sizer.volatility_leg(0.1, 1, 0.8, 0.1, 0.18) == 0.18
+
+
+def test_equity_leg_takes_the_smallest_of_three() -> None:
+    assert sizer.equity_leg(0.01, 0.1, 0.15, 2, 0.18) == pytest.approx(0.1)
+    assert sizer.equity_leg(0.03, 0.1, 0.15, 6, 0.18) == pytest.approx(0.85 / 6)
+    assert sizer.equity_leg(0.03, 0.1, 0.15, 2, 0.18) == 0.18
+
+
+@pytest.mark.parametrize(
+    ("drawdown", "scale"), [(0.0, 1.0), (0.03, 0.773196), (0.06, 0.531915), (0.09, 0.274725), (0.11, 0.25), (0.12, 0.0)]
+)
+def test_blend_scales_with_the_drawdown(drawdown: float, scale: float) -> None:
+    blend = size(holdings(1000.0)._replace(drawdown=drawdown)).blend
+    assert blend.scale == pytest.approx(scale, abs=5e-7)
+    # .4 x .03043 + .3 x .14167 without a Kelly leg
+    assert blend.share == pytest.approx((0.4 * 0.0304290 + 0.3 * 0.1416667) * scale, abs=1e-6)
+
+
+def test_full_drawdown_is_refused_with_the_limit() -> None:
+    order = size(holdings(1000.0)._replace(drawdown=0.13)).order
+    assert (order.lots, order.code, order.limit, order.actual) == (0, sizer.DRAWDOWN, 0.12, 0.13)
+
+
+# -- portfolio room (quant 2.6)
+
+
+def test_portfolio_room_of_the_third_coin() -> None:
+    # BTC .18 and ETH .18 held, volatilities .55, .75, .95; rho .80 between the two, .75 with SOL.
+    shares, volatilities = [0.18, 0.18], [0.55, 0.75]
+    variance = sizer.book_variance(shares, volatilities, 0.80)
+    assert variance == pytest.approx(0.18**2 * (0.55**2 + 0.75**2 + 2 * 0.8 * 0.55 * 0.75))
+    covariance = sizer.book_covariance(0.95, shares, volatilities, [0.75, 0.75])
+    assert sizer.portfolio_room(0.95, variance, covariance, 0.25) == pytest.approx(0.035789, abs=5e-7)
+    assert sizer.portfolio_room(0.95, variance, covariance, 0.20) == 0.0
+    # with that much of it the book stands exactly at its ceiling
+    grown = sizer.book_variance([*shares, 0.0], [*volatilities, 0.95], 0.80) + 2 * 0.0357894737 * covariance
+    assert math.sqrt(grown + (0.0357894737 * 0.95) ** 2) == pytest.approx(0.25, abs=1e-9)
+
+
+def test_book_of_three_full_positions_has_37_percent() -> None:
+    # "3 x 18 % book = 37.2 % vol": with rho .80 on all three pairs it is 37.8, with .80/.75/.75 it is 37.2.
+    shares, volatilities = [0.18] * 3, [0.55, 0.75, 0.95]
+    assert math.sqrt(sizer.book_variance(shares, volatilities, 0.80)) == pytest.approx(0.378, abs=5e-4)
+    two = sizer.book_variance(shares[:2], volatilities[:2], 0.80)
+    third = 0.18 * sizer.book_covariance(0.95, shares[:2], volatilities[:2], [0.75, 0.75])
+    assert math.sqrt(two + 2 * third + (0.18 * 0.95) ** 2) == pytest.approx(0.372, abs=5e-4)
+
+
+def test_portfolio_room_of_an_empty_book_is_ceiling_over_volatility() -> None:
+    assert sizer.portfolio_room(0.5, 0.0, 0.0, 0.25) == pytest.approx(0.5)
+    assert sizer.portfolio_room(0.1, 0.0, 0.0, 0.25) == 1.0
+    assert sizer.portfolio_room(0.0, 0.0, 0.0, 0.25) == 0.0
+    assert sizer.portfolio_room(0.5, 0.0625, 0.0, 0.25) == 0.0
+
+
+def test_portfolio_room_binds_a_crowded_book() -> None:
+    # .24 of volatility held at full correlation to the new coin's .60: (.25 - .24) / .60 of $1,000.
+    account = holdings(1000.0)._replace(variance=0.24**2, covariance=0.60 * 0.24)
+    order = size(account, limits=LIMITS._replace(max_positions=2)).order
+    assert order.binding == sizer.VOLATILITY_ROOM
+    assert order.notional == pytest.approx(1000 * 0.01 / 0.60, abs=0.001)
+
+
+# -- heat (quant 1b, row 7; correction 6)
+
+
+def test_mark_heat_counts_fee_and_gap_from_the_present_price() -> None:
+    # $100, stop 10 % below, exit fee .4 % of $90, gap 2 %: 10 + .36 + 2
+    assert sizer.mark_heat(100.0, 0.10, 0.004, 0.02) == pytest.approx(12.36)
+    # already below its stop: fee and gap are still to come
+    assert sizer.mark_heat(100.0, -0.05, 0.004, 0.02) == pytest.approx(2.4)
+
+
+@pytest.mark.parametrize(
+    ("day_loss", "drawdown", "limit"),
+    [
+        (0.0, 0.0, 0.06),
+        (0.02, 0.0, 0.04),
+        (0.0, 0.09, 0.03),
+        (0.01, 0.11, 0.01),
+        (0.07, 0.0, 0.0),
+        (-0.05, -0.01, 0.06),
+    ],
+)
+def test_heat_limit_is_the_smaller_rest(day_loss: float, drawdown: float, limit: float) -> None:
+    assert sizer.heat_limit(0.06, day_loss, 0.12, drawdown) == pytest.approx(limit)
+
+
+def test_heat_of_open_positions_leaves_the_rest() -> None:
+    # 6 % of $1,000 less 1 % lost today less $47 at stops = $3; each dollar of the new one may lose
+    # .06726 + .02 gap: 3 / .08726 = $34.38.
+    account = holdings(1000.0)._replace(day_loss=0.01, heat_usd=47.0)
+    order = size(account).order
+    assert order.binding == sizer.HEAT
+    assert order.notional == pytest.approx(34.38, abs=0.005)
+    full = size(account._replace(heat_usd=50.0)).order
+    assert (full.lots, full.code, full.actual) == (0, sizer.HEAT, 0.0)
+
+
+def test_smallest_cap_names_each() -> None:
+    caps = Caps(blend=9.0, position=9.0, room=9.0, risk=9.0, heat=9.0, buffer=9.0, venue=9.0)
+    assert sizer.smallest_cap(caps) == (9.0, codes.OK)  # of equal ones the first is named
+    assert sizer.hard_cap(caps) == (9.0, sizer.VOLATILITY_ROOM)
+    expected = {
+        "position": codes.POSITION_CAP,  # legs are clipped to it: it binds where the weights exceed 1
+        "room": sizer.VOLATILITY_ROOM,
+        "risk": codes.RISK_PER_TRADE,
+        "heat": sizer.HEAT,
+        "buffer": codes.CASH_BUFFER,
+        "venue": codes.VENUE_CASH,
+    }
+    for name, code in expected.items():
+        assert sizer.smallest_cap(caps._replace(**{name: 8.0})) == (8.0, code)
+
+
+# -- cash
+
+
+def test_venue_cash_keeps_its_fee_reserve() -> None:
+    # $40 on the venue: 40 x .99 / 1.0025
+    order = size(holdings(1000.0)._replace(venue_free_cash=40.0)).order
+    assert order.binding == codes.VENUE_CASH
+    assert order.notional == pytest.approx(39.501, abs=0.0005)
+
+
+def test_blend_of_free_cash_only_is_smaller() -> None:
+    # PRO_MODE off: a share of the $500 in cash
+    half = size(holdings(1000.0)._replace(base_usd=500.0)).order
+    assert half.notional == pytest.approx(size(holdings(1000.0)).order.notional / 2, rel=1e-6)
+
+
+def test_held_part_counts_against_blend_and_cap() -> None:
+    whole = size(holdings(1000.0)).order.notional
+    rest = size(holdings(1000.0), candidate=CANDIDATE._replace(held_usd=30.0)).order
+    assert rest.notional == pytest.approx(whole - 30.0, abs=0.001)
+    limits = LIMITS._replace(kelly_weight=0.0, volatility_weight=0.0, equity_weight=1.0, max_positions=2)
+    full = size(holdings(1000.0), candidate=CANDIDATE._replace(held_usd=178.0), limits=limits).order
+    assert (full.lots, full.code, full.limit) == (0, codes.BELOW_MIN_TRADE, 5.0)
+    assert full.actual == pytest.approx(2.0)
+
+
+# -- the floor of one minimum trade (quant 1b, row 1)
+
+SMALL = LIMITS._replace(max_positions=2, risk_per_trade=0.03)
+
+
+def test_floor_without_micro_capital_mode_is_off() -> None:
+    order = size(holdings(28.0), COINBASE, limits=SMALL._replace(floor_allowed=0)).order
+    assert (order.lots, order.code, order.limit) == (0, codes.BELOW_MIN_TRADE, 5.0)
+    assert order.actual == pytest.approx(28 * 0.08914, abs=0.001)
+
+
+def test_floor_is_for_a_coin_that_is_not_held() -> None:
+    order = size(holdings(28.0), COINBASE, CANDIDATE._replace(held_usd=0.5), SMALL).order
+    assert (order.lots, order.code) == (0, codes.BELOW_MIN_TRADE)
+
+
+def test_floor_below_the_cash_buffer_is_refused() -> None:
+    # $7.20 - 15 % of $15 = $4.95, less the fee: 4.95 / 1.006
+    account = holdings(15.0)._replace(free_cash=7.20, venue_free_cash=7.20)
+    order = size(account, COINBASE, limits=SMALL).order
+    assert (order.lots, order.code) == (0, codes.CASH_BUFFER)
+    assert order.actual == pytest.approx(4.95 / 1.006)
+    enough = account._replace(free_cash=7.30, venue_free_cash=7.30)
+    assert size(enough, COINBASE, limits=SMALL).order.binding == sizer.MINIMUM_TRADE
+
+
+def test_floor_beyond_the_heat_is_refused() -> None:
+    # 6 % of $15 = $.90 less $.45: .45 / (.07828 + .02) = $4.58
+    order = size(holdings(15.0)._replace(heat_usd=0.45), COINBASE, limits=SMALL).order
+    assert (order.lots, order.code) == (0, sizer.HEAT)
+    assert order.actual == pytest.approx(0.45 / 0.09828)
+
+
+def test_floor_beyond_the_volatility_room_is_refused() -> None:
+    # A book at its ceiling takes no further position, however small; SOL at 95 % a year is too wild for $15:
+    # .25 / .95 x 15 = $3.95.
+    full = holdings(250.0)._replace(variance=0.25**2)
+    order = size(full, COINBASE, limits=SMALL).order
+    assert (order.lots, order.code, order.actual) == (0, sizer.VOLATILITY_ROOM, 0.0)
+    wild = size(holdings(15.0), COINBASE, CANDIDATE._replace(volatility=0.95), SMALL).order
+    assert (wild.lots, wild.code) == (0, sizer.VOLATILITY_ROOM)
+    assert wild.actual == pytest.approx(15 * 0.25 / 0.95)
+
+
+def test_floor_at_half_brake_is_allowed_and_at_full_brake_not() -> None:
+    account = holdings(28.0)._replace(trades=20)
+    assert size(account, COINBASE, limits=SMALL, edge=NO_TRADES).order.binding == sizer.MINIMUM_TRADE
+    assert size(account, COINBASE, limits=SMALL, edge=NO_TRADES).blend.brake == 0.5
+    assert size(account, COINBASE, limits=SMALL, edge=NO_TRADES._replace(chance=0.2)).order.code == sizer.EDGE_BRAKE
+
+
+def test_floor_is_rounded_up_to_whole_lots() -> None:
+    # Lots of $2: three of them are the smallest order of at least $5; risk 6 x .07828 = $.47 of $.84.
+    rules = COINBASE._replace(lot_step=0.001)
+    order = size(holdings(28.0), rules, CANDIDATE._replace(price=2000.0), SMALL).order
+    assert (order.lots, order.notional, order.binding) == (3, 6.0, sizer.MINIMUM_TRADE)
+    # Of $20 it may lose $.60, and at 11.9 % stop distance three lots lose .119 + .006 + .0106 + .001 = .13657 x 6.
+    tight = size(holdings(20.0), rules, CANDIDATE._replace(price=2000.0, stop_distance=0.10), SMALL).order
+    assert (tight.lots, tight.code, tight.limit) == (0, codes.RISK_PER_TRADE, 6.0)
+    assert tight.actual == pytest.approx(0.6 / (0.10 + 0.006 + 0.012 * 0.90 + 0.001))
+
+
+def test_rounding_to_lots_below_the_minimum_trade_is_refused_without_the_floor() -> None:
+    # The blend asks for $8.91 of $100; lots of $4.50 leave one.
+    rules = COINBASE._replace(lot_step=0.00225)
+    limits = SMALL._replace(floor_allowed=0)
+    order = size(holdings(100.0), rules, CANDIDATE._replace(price=2000.0), limits).order
+    assert (order.lots, order.code, order.limit, order.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 4.5)
+
+
+def test_amounts_exactly_at_the_minimum_trade_pass() -> None:
+    # Numbers that floats hold exactly: $20, a cap of a quarter, no fees, a buffer of a quarter, lots of $5.
+    free = Rules(0.5, 0.0, 0.0, 0.0, 0.0)
+    quiet = CANDIDATE._replace(price=10.0, volatility=0.10)
+    limits = SMALL._replace(position_cap=0.25, cash_buffer=0.25, risk_per_trade=0.06)
+    limits = limits._replace(kelly_weight=0.0, volatility_weight=0.0, equity_weight=1.0)
+    exact = size(holdings(20.0), free, quiet, limits).order
+    assert (exact.lots, exact.notional, exact.binding) == (1, 5.0, codes.OK)
+    # The floor with exactly $5 above the buffer: 10 - .25 x 20.
+    narrow = holdings(20.0)._replace(free_cash=10.0)
+    floored = size(narrow, free, quiet, limits._replace(position_cap=0.125)).order
+    assert (floored.lots, floored.notional, floored.binding) == (1, 5.0, sizer.MINIMUM_TRADE)
+    # Lots of $4: the cash allows the minimum trade, the rounding does not.
+    four = size(narrow, free._replace(lot_step=0.4), quiet, limits._replace(floor_allowed=0, position_cap=0.5)).order
+    assert (four.lots, four.code, four.limit, four.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 4.0)
+    assert four.binding == codes.CASH_BUFFER
+
+
+# -- venue rules and selling
+
+
+def test_stop_nearer_than_three_round_trips_is_refused() -> None:
+    # Kraken .25/.40 %: 1.0025 / .996 - 1 = .652610 %, three of them 1.957831 %
+    order = size(holdings(1000.0), candidate=CANDIDATE._replace(stop_distance=0.0195)).order
+    assert (order.lots, order.code, order.limit) == (0, codes.COSTS_TOO_HIGH, 0.0195 / 3)
+    assert order.actual == pytest.approx(0.00652610, abs=5e-9)
+    assert size(holdings(1000.0), candidate=CANDIDATE._replace(stop_distance=0.0196)).order.code == codes.OK
+
+
+def test_below_the_venues_minimum_is_refused() -> None:
+    # Kraken takes no less than .06 SOL = $9 at $150; the floor is one MIN_TRADE_SIZE and not more.
+    sol = Rules(1e-8, 0.06, 0.5, 0.0025, 0.004)
+    order = size(holdings(60.0), sol, CANDIDATE._replace(price=150.0), SMALL).order
+    assert (order.lots, order.code) == (0, codes.BELOW_VENUE_MINIMUM)
+    assert order.limit == pytest.approx(9.0)
+    assert order.actual == pytest.approx(60 * 0.08914, abs=0.001)
+
+
+def test_what_could_not_be_sold_at_its_stop_is_refused() -> None:
+    # The venue takes orders from $5: $5 bought are $4.68 at the stop.
+    rules = KRAKEN._replace(min_cost=5.0)
+    order = size(holdings(28.0), rules, limits=SMALL).order
+    assert (order.lots, order.code, order.limit) == (0, codes.UNSELLABLE, 5.0)
+    assert order.actual == pytest.approx(5.0 * 0.9975 * 0.94, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("rules", "price", "least"),
+    # quant 1b, row 2, before fees: $3.03 on Coinbase, $9.56 and $15.15 on Kraken. With the entry fee
+    # taken in coins: 1 / .33 / .994, 3.15 / .33 / .9975, 5 / .33 / .9975.
+    [(COINBASE, 63_000.0, 3.0486), (KRAKEN, 63_000.0, 9.5694), (KRAKEN, 100_000.0, 15.1895)],
+)
+def test_exit_parts_are_three_where_each_is_above_the_minimum(rules: Rules, price: float, least: float) -> None:
+    lot_usd = rules.lot_step * price
+    assert sizer.exit_parts(int((least + 0.01) / lot_usd), price, 0.06, rules) == 3
+    assert sizer.exit_parts(int((least - 0.01) / lot_usd), price, 0.06, rules) == 1
+    assert sizer.exit_parts(1, price, 0.06, rules) == 0
+
+
+def test_can_sell_needs_amount_cost_and_a_lot() -> None:
+    rules = Rules(0.5, 1.0, 10.0, 0.0, 0.0)
+    assert sizer.can_sell(2, 10.0, rules)
+    assert not sizer.can_sell(1, 100.0, rules)
+    assert not sizer.can_sell(2, 9.9, rules)
+    assert not sizer.can_sell(0, 10.0, Rules(0.5, 0.0, 0.0, 0.0, 0.0))
+
+
+def test_lots_are_rounded_down_and_reach_up() -> None:
+    assert [sizer.lots_within(usd, 0.1) for usd in (0.0, 0.05, 0.3, 0.35)] == [0, 0, 2, 3]  # 3 x .1 > .3 in floats
+    assert [sizer.lots_reaching(usd, 0.1) for usd in (0.0, 0.05, 0.3, 0.35)] == [0, 1, 3, 4]
+
+
+def test_balance_that_is_no_number_stops() -> None:
+    for broken in (
+        holdings(1000.0)._replace(free_cash=math.nan),
+        holdings(1000.0)._replace(venue_free_cash=math.nan),
+        holdings(1000.0)._replace(heat_usd=math.nan),
+        holdings(1000.0)._replace(day_loss=math.nan),
+        holdings(1000.0)._replace(base_usd=math.nan),
+        holdings(math.nan),
+    ):
+        with pytest.raises(AssertionError, match="not a number"):
+            size(broken)
+
+
+def test_names_continue_those_of_the_codes() -> None:
+    assert sizer.NAMES[: len(codes.REFUSAL_NAMES)] == codes.REFUSAL_NAMES
+    assert sizer.NAMES[sizer.EDGE_BRAKE] == "edge_brake"
+    assert sizer.NAMES[sizer.HEAT] == "heat"
+    assert sizer.NAMES[sizer.VOLATILITY_ROOM] == "volatility_room"
+    assert sizer.NAMES[sizer.DRAWDOWN] == "drawdown"
+    assert sizer.NAMES[sizer.MINIMUM_TRADE] == "minimum_trade"
+    assert len(sizer.NAMES) == sizer.MINIMUM_TRADE + 1
+
+
+# -- the growth curve (quant 2.5): BTC at 100,000, lots of $1, stop 6 %, target 14 %
+
+CB_LOSS, CB_GAIN = 0.07828, 0.11932
+KR_LOSS, KR_GAIN = 0.06726, 0.13194
+
+
+@pytest.mark.parametrize(
+    "row",  # win rate, gain and loss per unit, equity, most lots, best lots, their growth
+    [
+        (0.50, CB_GAIN, CB_LOSS, 15, 12, 12, 0.01324996),
+        (0.45, KR_GAIN, KR_LOSS, 15, 12, 12, 0.01473477),
+        (0.36, KR_GAIN, KR_LOSS, 1000, 180, 180, 0.00065413),
+        (0.45, KR_GAIN, KR_LOSS, 1000, 180, 180, 0.00386283),
+    ],
+)
+def test_best_lots_of_the_table(row: tuple[float, float, float, int, int, int, float]) -> None:
+    win_rate, gain, loss, equity, max_lots, lots, value = row
+    assert growth.best_lots(win_rate, gain, loss, 1 / equity, 5, max_lots) == lots
+    assert growth.growth(lots / equity, win_rate, gain, loss) == pytest.approx(value, abs=5e-9)
+
+
+def test_best_lots_above_break_even_and_below_the_minimum_are_none() -> None:
+    # p = .40 is above p_be = .07828 / .1976 = .396154, but at $5 of $15 the variance costs more than the edge brings.
+    break_even = CB_LOSS / (CB_LOSS + CB_GAIN), KR_LOSS / (KR_LOSS + KR_GAIN)
+    assert break_even == pytest.approx((0.396154, 0.337651), abs=5e-7)
+    assert growth.growth(5 / 15, 0.40, CB_GAIN, CB_LOSS) < 0.0
+    assert growth.best_lots(0.40, CB_GAIN, CB_LOSS, 1 / 15, 5, 12) == 0
+    assert growth.best_lots(0.40, CB_GAIN, CB_LOSS, 1 / 15, 1, 12) == 1
+
+
+def test_best_lots_inside_the_range_equals_the_best_of_all() -> None:
+    for win_rate in (0.30, 0.41, 0.42, 0.45, 0.50):
+        values = {lots: growth.growth(lots / 400, win_rate, 1.5, 1.0) for lots in range(1, 400)}
+        best = max(values, key=lambda lots: values[lots])
+        expected = best if values[best] > 0 else 0
+        assert growth.best_lots(win_rate, 1.5, 1.0, 1 / 400, 1, 399) == expected
+
+
+def test_growth_with_the_prior_alone_is_negative_at_any_size() -> None:
+    # Correction 1: p0 = 1 / 2.8 with a gain of 1.8 losses is no edge, and variance costs.
+    assert all(growth.growth(n / 100, 1 / 2.8, 1.8 * 0.07, 0.07) < 0.0 for n in range(1, 100))
+    assert growth.growth(0.0, 0.5, 1.0, 1.0) == 0.0
+    assert growth.growth(1.0, 0.5, 1.0, 1.0) == -math.inf
+    assert growth.best_lots(0.5, 1.0, 1.0, 0.1, 5, 4) == 0
