@@ -89,7 +89,7 @@ class SettingSpec:
     secret: bool = False
 
 
-_SIZER = "no effect on orders yet, only on `bot.py size`; arrives with the full position sizer"
+_SIZER = "no effect yet: only `bot.py size` uses it; arrives with the full position sizer"
 _SIGNALS = "no effect yet: arrives with the full set of signals"
 _LIVE = "no effect yet: arrives with live trading"
 _FOLLOWERS = "no effect yet: arrives with followers and leverage"
