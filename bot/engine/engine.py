@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bot.books import performance
-from bot.books.book import Book
 from bot.books.results import loss_streak
-from bot.domain.account import Fill, Flow
+from bot.domain.account import Fill
 from bot.domain.modes import EngineMode
 from bot.domain.orders import OrderState, OrderType, Purpose, Side
 from bot.domain.refusal import RefusalCode
@@ -27,6 +26,7 @@ from bot.engine.desk import OrderDesk
 from bot.engine.flows import FlowDetector
 from bot.engine.guards import Guards
 from bot.engine.protect import Protector
+from bot.engine.rebuild import note_risks, rebuilt_book
 from bot.engine.report import Totals, build_snapshot
 from bot.engine.state import ExitPlan, StateKeeper, parse_time
 from bot.engine.tiers import TierKeeper
@@ -34,7 +34,6 @@ from bot.ports import ControlQueue, EquityPoint, GuardEvent, Ledger, Venue
 
 PERFORMANCE_KEY = "performance"
 FLATTEN_REASON = "flatten"
-RISKS_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ class Engine:
         self._control = control
         self._keeper = StateKeeper(ledger)
         self.state = self._keeper.state
-        self.book = self._rebuilt_book()
+        self.book = rebuilt_book(ledger, self.state)
         stored = ledger.value(PERFORMANCE_KEY)
         self.performance = performance.Performance() if stored is None else performance.from_json(stored)
         self.desk = OrderDesk(ledger=ledger, accounts=self.accounts, book=self.book, keeper=self._keeper)
@@ -179,7 +178,7 @@ class Engine:
             if account.fresh:
                 self.desk.settle(account, now)
                 account.find_foreign(self._held_by_asset(account))
-        self._note_risks()
+        note_risks(self.book, self.desk, self.state)
         streak_at = parse_time(self.state.streak_counts_from)
         if streak_at is not None and any(p.opened_at > streak_at for p in self.book.positions.values()):
             self.state.half_size_next = False  # the first re-entry has been made
@@ -381,39 +380,6 @@ class Engine:
         cash = float(sum(self.book.cash.values(), Decimal(0)))
         return (equity - cash) / equity if equity > 0 else 0.0
 
-    def _rebuilt_book(self) -> Book:
-        book = Book()
-        for event in self._ledger.book_events():
-            if isinstance(event, Flow):
-                book.apply_flow(event)
-                continue
-            order = self._ledger.order(event.client_order_id)
-            book.apply_fill(event, order.purpose if order is not None else "")
-            position = book.positions.get((event.account, event.symbol))
-            if position is not None:
-                risk = self.state.initial_risks.get(_risk_name(event.account, event.symbol, position.opened_at))
-                if risk is not None:
-                    book.set_initial_risk(event.account, event.symbol, Decimal(repr(risk)))
-        return book
-
-    def _note_risks(self) -> None:
-        """Tell the books what a new position risks, once its entry has ended: quantity x distance to its first stop."""
-        for (account, symbol), position in self.book.positions.items():
-            if position.initial_risk_usd is not None or self.desk.live(account, symbol, Purpose.ENTRY):
-                continue
-            frac = self.state.entry_stop_frac.get(key_text(account, symbol))
-            plan = self.state.stops.get(key_text(account, symbol))
-            risk = 0.0
-            if frac is not None:
-                risk = float(position.cost) * frac
-            elif plan is not None:  # filled while its entry was being taken back: the stop was placed at once
-                risk = float(position.cost - position.quantity * Decimal(plan.first_stop_price))
-            if risk > 0:
-                self.book.set_initial_risk(account, symbol, Decimal(repr(risk)))
-                self.state.initial_risks[_risk_name(account, symbol, position.opened_at)] = risk
-        while len(self.state.initial_risks) > RISKS_KEPT:
-            del self.state.initial_risks[next(iter(self.state.initial_risks))]
-
     def _forget_stop_distance(self, account: str, symbol: str) -> None:
         """An addition that came to nothing moves no stop; without a stop yet, a late fill would still need it."""
         name = key_text(account, symbol)
@@ -483,7 +449,3 @@ class Engine:
         if possible or not self.state.last_possible_order_at:
             self.state.last_possible_order_at = now.isoformat()
         self.state.stall_reason = "" if possible else reason
-
-
-def _risk_name(account: str, symbol: str, opened_at: datetime) -> str:
-    return f"{key_text(account, symbol)}|{opened_at.isoformat()}"

@@ -10,7 +10,7 @@ from bot.domain.market import MS_PER_DAY, TIMEFRAME_MS, Candle
 
 
 class BarSeries(Protocol):
-    """Ascending bars of one length; see ``bot.storage.candle_files.CandleSeries``."""
+    """Ascending bars of one length; see ``bot.storage.candle_reader.CandleSeries``."""
 
     @property
     def timeframe(self) -> str:

@@ -5,7 +5,7 @@ from venue_helpers import BTC, HOUR, T0_MS, bar
 
 from bot.domain.errors import VenueError
 from bot.domain.market import MS_PER_DAY, Candle
-from bot.storage.candle_files import CandleSeries
+from bot.storage.candle_reader import CandleSeries
 from bot.venues.candle_feed import CandleFeed
 
 

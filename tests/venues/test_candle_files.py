@@ -11,7 +11,8 @@ import pytest
 
 from bot.domain.errors import CandleDataError, ConfigError
 from bot.domain.market import MS_PER_DAY, TIMEFRAME_MS, Candle
-from bot.storage.candle_files import COLUMNS, CandleSeries, Gap, SourceData, gap_summary, open_source, read_candle_file
+from bot.storage.candle_files import SourceData, open_source
+from bot.storage.candle_reader import COLUMNS, CandleSeries, Gap, gap_summary, read_candle_file
 
 T0 = 1_704_067_200_000  # 2024-01-01
 HOUR = TIMEFRAME_MS["1h"]
