@@ -148,15 +148,24 @@ def open_replay(
         return _session(config, venues, clock, folder, stack.pop_all(), ledger=ledger)
 
 
-def open_simulated(settings: Settings, *, seed: int | None, pace_s: float, stop: StopSignal, now: datetime) -> Session:
+def open_simulated(
+    settings: Settings,
+    *,
+    seed: int | None,
+    pace_s: float,
+    stop: StopSignal,
+    now: datetime,
+    command: str = "run --simulated",
+) -> Session:
     """Build paper accounts on the built-in market, continued where the folder has them already.
 
-    Raises ConfigError where ``seed`` is not that of the stored accounts, or half of them is missing.
+    ``command`` is what the lock tells those who come second. Raises ConfigError where ``seed`` is not
+    that of the stored accounts, or half of them is missing.
     """
     folder = mode_folder(settings.state_dir, TradingMode.SIMULATED)
     accounts = configured_accounts(settings)
     with ExitStack() as stack:
-        stack.enter_context(ModeLock(folder, now=now, command="run --simulated"))
+        stack.enter_context(ModeLock(folder, now=now, command=command))
         store = SimulationStore(JsonStateFile(folder / PAPER_ACCOUNTS_FILE, durable=False))
         if store.stored and not ledger_path(folder).exists():
             raise ConfigError(_half_missing(folder, ledger_path(folder)))

@@ -68,7 +68,7 @@ def _command(name: str, done: str, **arguments: bool) -> None:
         return
     if not ledger_path(folder).exists():
         raise _NotRunning(f"no bot runs and there is no account yet in {folder.resolve()}; start one with `bot.py run`")
-    _without_bot(settings, lambda session: _queue(session.folder, name, **arguments), until_flat=name == "flatten")
+    _without_bot(settings, name, lambda session: _queue(session.folder, name, **arguments))
     click.echo(f"No bot was running; done here (SIMULATED). {done}")
 
 
@@ -76,10 +76,11 @@ def _queue(folder: Path, name: str, **arguments: bool) -> None:
     ControlQueue(folder / CONTROL_FOLDER).put(name, now=current_time(), **arguments)
 
 
-def _without_bot(settings: Settings, tell: Callable[[Session], None], *, until_flat: bool) -> None:
+def _without_bot(settings: Settings, name: str, tell: Callable[[Session], None]) -> None:
     """Be the bot for a cycle, or for as many as selling everything takes."""
+    until_flat = name == "flatten"
     stop = StopSignal()
-    session = open_simulated(settings, seed=None, pace_s=0.0, stop=stop, now=current_time())
+    session = open_simulated(settings, seed=None, pace_s=0.0, stop=stop, now=current_time(), command=name)
     try:
         tell(session)
         for _ in range(FLATTEN_CYCLES_MAX if until_flat else 1):

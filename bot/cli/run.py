@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from bot.bootstrap import open_simulated
-from bot.cli.env import current_time, settings_from
+from bot.cli.env import ENV_FILE, current_time, settings_from
 from bot.cli.log import log_cycle, set_up_logging
 from bot.cli.replay import run_replay
 from bot.clock import StopSignal
@@ -21,6 +21,7 @@ from bot.domain.errors import ConfigError
 from bot.domain.modes import TradingMode
 from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
+from bot.settings import env_file_is_private
 from bot.settings_schema import Settings
 
 SIMULATED_PACE_S = 1.0
@@ -119,6 +120,9 @@ def mode_notes(settings: Settings, wanted: str | None, *, pace_s: float = SIMULA
     """
     if wanted == "live":
         raise ConfigError("--live: this version has no live venues; it cannot send a real order. Run it without --live")
+    secrets = (settings.coinbase_api_secret, settings.kraken_master_api_secret)
+    if any(secrets) and not env_file_is_private(ENV_FILE):
+        yield "WARNING: .env holds secrets and can be read by others: `chmod 600 .env`."
     if wanted != "simulated":
         missing = missing_credentials(settings)
         if not settings.live_trading:
