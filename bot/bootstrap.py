@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bot.clock import PacedClock, StopSignal, VirtualClock
 from bot.domain.account import FeeSchedule
-from bot.domain.errors import ConfigError
+from bot.domain.errors import ConfigError, LedgerError
 from bot.domain.market import TIMEFRAME_MS
 from bot.domain.modes import TradingMode
 from bot.engine.config import EngineConfig
@@ -174,6 +174,8 @@ def open_simulated(
         is_new = not store.stored
         if is_new and ledger.flows():
             raise ConfigError(_half_missing(folder, folder / PAPER_ACCOUNTS_FILE))
+        if not is_new and store.traded and not ledger.flows():
+            raise ConfigError(_half_missing(folder, ledger_path(folder)))
         if is_new:
             hour = now.replace(minute=0, second=0, microsecond=0)
             store.begin(seed=DEFAULT_SEED if seed is None else seed, started_at=hour, now=hour + CYCLE_OFFSET)
@@ -207,8 +209,8 @@ def open_simulated(
 
 def _half_missing(folder: Path, missing: Path) -> str:
     return (
-        f"{folder}: {missing.name} is missing while its counterpart is there; "
-        f"delete the folder to begin a new simulation"
+        f"{folder}: {missing.name} is missing or empty while its counterpart is there; "
+        f"put a backup of the whole folder back, or delete the folder to begin a new simulation"
     )
 
 
@@ -246,8 +248,12 @@ def _session(
 def _with_daily_pruning(after_cycle: Callable[[datetime], None], ledger: SqliteLedger) -> Callable[[datetime], None]:
     pruned_on: date | None = None
 
+    opened = ledger.path.stat().st_ino
+
     def both(now: datetime) -> None:
         nonlocal pruned_on
+        if not ledger.path.exists() or ledger.path.stat().st_ino != opened:
+            raise LedgerError(f"ledger {ledger.path} was removed or replaced while the bot ran; nothing more is done")
         after_cycle(now)
         if now.date() != pruned_on:
             ledger.prune(now)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bot.bootstrap import CONTROL_FOLDER, Session, open_simulated
-from bot.cli.env import current_time, settings_from
+from bot.cli.env import current_time, settings_for_looking, settings_from
 from bot.clock import StopSignal
 from bot.domain.errors import BotError
 from bot.domain.modes import TradingMode
@@ -60,7 +60,7 @@ def _confirmed() -> bool:
 
 
 def _command(name: str, done: str, **arguments: bool) -> None:
-    settings = settings_from()
+    settings = settings_for_looking()
     folder = mode_folder(settings.state_dir, TradingMode.SIMULATED)
     if holder(folder) is not None:
         _queue(folder, name, **arguments)
@@ -68,7 +68,7 @@ def _command(name: str, done: str, **arguments: bool) -> None:
         return
     if not ledger_path(folder).exists():
         raise _NotRunning(f"no bot runs and there is no account yet in {folder.resolve()}; start one with `bot.py run`")
-    _without_bot(settings, name, lambda session: _queue(session.folder, name, **arguments))
+    _without_bot(settings_from(), name, lambda session: _queue(session.folder, name, **arguments))
     click.echo(f"No bot was running; done here (SIMULATED). {done}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bot.domain.errors import ConfigError
 from bot.settings import load_settings
 from bot.settings_schema import Settings
 
@@ -20,6 +21,28 @@ def settings_from() -> Settings:
     overrides = context.find_root().obj if context is not None else None
     env_file = ENV_FILE if ENV_FILE.exists() else None
     return load_settings(env_file=env_file, environ=os.environ, overrides=overrides or {})
+
+
+def settings_for_looking() -> Settings:
+    """Read the settings for commands that look or steer: a mistake in another setting must not stop them.
+
+    Then a warning is printed and only STATE_DIR counts. Raises ConfigError where STATE_DIR is wrong.
+    """
+    try:
+        return settings_from()
+    except ConfigError as e:
+        click.echo(f"WARNING: {e}\nOnly STATE_DIR is taken from the settings until this is corrected.", err=True)
+    state_dir = os.environ.get("STATE_DIR") or _in_env_file("STATE_DIR")
+    return load_settings(env_file=None, environ={}, overrides={"STATE_DIR": state_dir} if state_dir else {})
+
+
+def _in_env_file(name: str) -> str:
+    from dotenv import dotenv_values  # noqa: PLC0415 - needed after a wrong setting only
+
+    try:
+        return dotenv_values(ENV_FILE, interpolate=False).get(name) or ""
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def current_time() -> datetime:

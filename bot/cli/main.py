@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -91,6 +92,10 @@ class _LazyGroup(click.Group):
 
                 traceback.print_exception(e)
             raise _Failure(str(e)) from e
+        except OSError as e:
+            if e.errno == errno.ENOSPC:
+                raise _Failure(f"the output could not be written: {e.strerror}") from e
+            raise
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)
             raise SystemExit(EXIT_INTERRUPTED) from None

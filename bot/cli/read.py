@@ -8,7 +8,7 @@ from itertools import islice
 
 import click
 
-from bot.cli.env import current_time, settings_from
+from bot.cli.env import current_time, settings_for_looking, settings_from
 from bot.cli.options import chosen_mode, json_option, mode_option, nothing_recorded_is_3, stdout_look
 from bot.domain.refusal import RefusalCode
 from bot.settings import describe
@@ -33,7 +33,7 @@ _coin_option = click.option("--coin", metavar="COIN", help="Only this coin, such
 def trades(*, mode_name: str | None, coin: str | None, limit: int, as_json: bool) -> None:
     """Show open round trips and the last closed ones, newest first."""
     with nothing_recorded_is_3():
-        place = find_place(settings_from().state_dir, chosen_mode(mode_name))
+        place = find_place(settings_for_looking().state_dir, chosen_mode(mode_name))
         model = read_trades(place, limit=limit, coin=coin)
     click.echo(json_text(trades_document(model)) if as_json else "\n".join(render_trades(model, stdout_look())))
 
@@ -52,7 +52,7 @@ def refusals(
 ) -> None:
     """Show what was not bought and why, newest first."""
     with nothing_recorded_is_3():
-        place = find_place(settings_from().state_dir, chosen_mode(mode_name))
+        place = find_place(settings_for_looking().state_dir, chosen_mode(mode_name))
         with LedgerReader(ledger_path(place.folder)) as reader:
             found = reader.refusals(
                 limit if coin is None else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bot.cli.env import current_time, settings_from
+from bot.cli.env import current_time, settings_for_looking
 from bot.cli.options import chosen_mode, json_option, mode_option, nothing_recorded_is_3, stdout_look
 from bot.views.output import status_output
 
@@ -19,7 +19,7 @@ def status(*, mode_name: str | None, as_json: bool) -> None:
     """
     with nothing_recorded_is_3():
         output = status_output(
-            settings_from(),
+            settings_for_looking(),
             wanted=chosen_mode(mode_name),
             as_json=as_json,
             look=stdout_look(),

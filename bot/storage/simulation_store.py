@@ -39,6 +39,11 @@ class SimulationStore:
         """Virtual time at which the simulation stands."""
         return datetime.fromisoformat(self._field("now"))
 
+    @property
+    def traded(self) -> bool:
+        """Whether any account has ever had an order."""
+        return any(state.get("core", {}).get("orders_made") for state in self._field("accounts").values())
+
     def begin(self, *, seed: int, started_at: datetime, now: datetime) -> None:
         """Start a new simulation."""
         self._document = {

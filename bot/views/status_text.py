@@ -11,7 +11,7 @@ from bot.domain.modes import EngineMode, TradingMode
 from bot.domain.orders import OrderState
 from bot.domain.refusal import RefusalCode
 from bot.domain.snapshot import CoinView, GuardView, PositionView, VenueView
-from bot.scaling.ladder import SCALING_TIERS
+from bot.scaling.ladder import SCALING_TIERS, tier_named
 from bot.scaling.summary import TITLE, scaling_summary
 from bot.views.refusals import change_words, explain, explain_refusal
 from bot.views.status import StatusModel
@@ -136,6 +136,10 @@ def _box(model: StatusModel, look: Look) -> Iterator[Line]:
         indent = line[: len(line) - len(line.lstrip())]
         # One cell is kept free, because the signs before the titles are two cells wide.
         yield from wrapped(line.strip(), look, indent=indent, hanging="  ") if line else [Line("")]
+    tier = tier_named(model.tier_state.current_tier, SCALING_TIERS)
+    if tier is not None and (tier.copy_trading or tier.leverage_enabled):
+        words = "The tier allows copy trading and leverage; this version has neither."
+        yield from wrapped(words, look, style=Style.DIM)
     history = model.tier_state.upgrade_history
     if history:
         yield Line("")
@@ -287,8 +291,8 @@ def _coin(coin: CoinView, look: Look) -> Iterator[Line]:
         yield from wrapped(f"{ACTION_WORDS[coin['action']]}{target}", look, indent=inner)
     trigger, lowering = coin["trigger_price"], coin["lowering_price"]
     if trigger is not None:
-        to_do = "To buy more" if coin["held_usd"] else "To open"
-        yield from wrapped(f"{to_do}: a daily close above {_level(trigger, coin)}.", look, indent=inner)
+        text = f"Score high enough: a daily close above {_level(trigger, coin)}."
+        yield from wrapped(text, look, indent=inner)
     if lowering is not None and coin["held_usd"]:
         text = f"Lower score and target: a daily close below {_level(lowering, coin)}."
         yield from wrapped(text, look, indent=inner)

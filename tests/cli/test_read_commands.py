@@ -93,7 +93,7 @@ def test_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> N
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bot.cli.status, "settings_from", interrupt)
+    monkeypatch.setattr(bot.cli.status, "settings_for_looking", interrupt)
     result = CliRunner().invoke(main, ["status"])
     assert (result.exit_code, result.output) == (130, "Interrupted.\n")
 
@@ -102,11 +102,33 @@ def test_version_is_the_projects() -> None:
     assert f'version = "{bot(ROOT, "--version").stdout.strip()}"' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("command", ["status", "trades", "refusals", "config"])
-def test_wrong_setting_ends_with_78_and_no_traceback(account: Path, command: str) -> None:
-    run = bot(account, command, MIN_SIGNAL_SCORE="7")
+def test_config_with_a_wrong_setting_ends_with_78_and_no_traceback(account: Path) -> None:
+    run = bot(account, "config", MIN_SIGNAL_SCORE="7")
     assert (run.returncode, run.stdout) == (78, "")
     assert run.stderr.startswith("Error: MIN_SIGNAL_SCORE (environment variable): must be ")
+
+
+@pytest.mark.parametrize("command", ["status", "trades", "refusals"])
+def test_looking_with_a_wrong_setting_warns_and_looks(account: Path, command: str) -> None:
+    run = bot(account, command, MIN_SIGNAL_SCORE="7")
+    assert run.returncode in (0, 4)
+    assert run.stderr.startswith("WARNING: MIN_SIGNAL_SCORE (environment variable): must be ")
+    assert "Traceback" not in run.stderr
+    assert run.stdout
+
+
+def test_output_onto_a_full_disk_is_told_without_a_traceback(account: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, str(ROOT / "bot.py"), "status"],
+            check=False,
+            cwd=account,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "trades", "refusals"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
-from program_rig import assert_fails, bot, bot_inside, day_ms, days_of, walk, write_candles, write_env
+from program_rig import assert_fails, bot, bot_inside, day_ms, days_of, running, walk, write_candles, write_env
 
 COMPLETE_CREDENTIALS = {
     "COINBASE_API_KEY": "organizations/a1b2-COINKEYCANARY/apiKeys/c3d4",
@@ -44,12 +45,44 @@ def test_env_with_several_errors_lists_all_of_them(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
 
 
-@pytest.mark.parametrize(
-    "command", ["halt", "flatten --yes", "status", "trades", "refusals", "config", "run --replay ."]
-)
-def test_env_with_an_error_stops_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+@pytest.mark.parametrize("command", ["run --once", "config", "run --replay ."])
+def test_env_with_an_error_stops_what_would_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     write_env(tmp_path, "MAX_DRAWDOWN=120")
     assert_fails(bot_inside(monkeypatch, tmp_path, *command.split()), 78, "MAX_DRAWDOWN (.env line 1)", "was '120'")
+
+
+def test_env_with_an_error_does_not_disarm_a_running_bot(tmp_path: Path) -> None:
+    with running(tmp_path, "run", "--interval", "0.2") as program:
+        program.wait_for_cycles(2)
+        write_env(tmp_path, "MAX_DRAWDOWN=99", "STATE_DIR=.")
+        done = bot(tmp_path, "halt")
+        assert (done.returncode, done.stdout.startswith("Told the running bot")) == (0, True)
+        assert done.stderr.startswith("WARNING: MAX_DRAWDOWN (.env line 1)")
+        program.wait_for_cycles(program.cycles + 3)
+        assert bot(tmp_path, "status").returncode == 4
+
+
+def test_halt_without_a_bot_and_with_an_error_says_so_and_does_nothing(tmp_path: Path) -> None:
+    assert bot(tmp_path, "run", "--cycles", "2", "--interval", "0").returncode == 0
+    write_env(tmp_path, "MAX_DRAWDOWN=99")
+    assert bot(tmp_path, "halt").returncode == 78
+
+
+def test_state_dir_deleted_while_running_stops_the_bot(tmp_path: Path) -> None:
+    with running(tmp_path, "run", "--interval", "0.1") as program:
+        program.wait_for_cycles(2)
+        shutil.rmtree(tmp_path / "simulated")
+        assert program.wait() == 1
+        assert "removed or replaced while the bot ran" in program.err
+        assert "Ended cleanly" not in program.err
+
+
+def test_emptied_ledger_of_an_account_that_traded_is_refused(tmp_path: Path) -> None:
+    assert bot(tmp_path, "run", "--cycles", "30", "--interval", "0").returncode == 0
+    (tmp_path / "simulated" / "ledger.sqlite3").write_bytes(b"")
+    assert_fails(bot(tmp_path, "run", "--once"), 78, "ledger.sqlite3 is missing or empty")
 
 
 def test_env_state_dir_is_where_everything_is_kept(tmp_path: Path) -> None:

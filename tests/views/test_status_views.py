@@ -246,7 +246,7 @@ def test_render_status_weak_signal_names_the_close_that_would_change_it() -> Non
     # 103000 / 100000 = +3 %; from 14:01 to 00:01 are 10 hours
     assert section_of(MODELS["active"], "WHY NOTHING HAPPENS") == (
         "BTC/USD score ███░░░░░░░ 0.33 of 0.75 at $100,000.00 "
-        "To open: a daily close above $103,000.00, +3.0 % from here. "
+        "Score high enough: a daily close above $103,000.00, +3.0 % from here. "
         "Next decision: 2026-03-03 00:01 UTC, in 10 h."
     )
 
