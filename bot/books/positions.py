@@ -69,6 +69,12 @@ class Position:
         """Cost of one base unit held, without fees, rounded to 12 decimals."""
         return _average(self.cost, self.quantity)
 
+    @property
+    def realized_pnl(self) -> Decimal:
+        """What the parts that are sold already have brought, less all fees so far."""
+        with localcontext(EXACT):
+            return self.sold_proceeds - (self.bought_cost - self.cost) - self.fees
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:

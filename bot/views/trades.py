@@ -113,6 +113,7 @@ def trades_document(model: TradesModel) -> dict[str, object]:
                 "quantity": f"{position.quantity:f}",
                 "average_entry": f"{position.average_price:f}",
                 "fees_usd": f"{position.fees:f}",
+                "realized_net_usd": f"{position.realized_pnl:f}",
             }
             for position in model.open
         ],
@@ -144,11 +145,12 @@ def _open(model: TradesModel, look: Look) -> Iterator[Line]:
     columns = [
         Column("since (UTC)"),
         Column("coin"),
-        Column("venue", drop=2),
+        Column("venue", drop=3),
         Column("bought at", right=True),
         Column("now", right=True),
-        Column("result", right=True),
-        Column("stop", right=True, drop=1),
+        Column("held part", right=True),
+        Column("sold, fees", right=True, drop=1),
+        Column("stop", right=True, drop=2),
     ]
     rows = []
     for position in model.open:
@@ -161,6 +163,7 @@ def _open(model: TradesModel, look: Look) -> Iterator[Line]:
                 price(float(position.average_price)),
                 price(mark["price"]) if mark is not None else "",
                 money(mark["unrealized_usd"], signed=True) if mark is not None else "",
+                money(float(position.realized_pnl), signed=True),
                 price(mark["stop_price"]) if mark is not None and mark["stop_price"] is not None else "",
             )
         )

@@ -241,3 +241,15 @@ def test_book_equity_without_price_or_with_a_coin_raises(
     book.apply_fill(buy("1", "100"))
     with pytest.raises(InvariantError, match=found):
         book.equity(prices=prices, cash=cash)
+
+
+def test_book_open_closed_and_unrealized_results_add_up_to_the_whole() -> None:
+    book = Book()
+    book.apply_flow(flow("1000"))
+    book.apply_fill(buy("2", "100", "1.2"))
+    book.apply_fill(sell("1", "130", "1.56"))
+    position = book.positions[BTC]
+    # Sold for 130 what had cost 100, fees 1.2 + 1.56: 30 - 2.76 = 27.24; held: 1 x (110 - 100) = 10.
+    assert position.realized_pnl == D("27.24")
+    equity = book.equity(prices={BTC: D(110)}, cash=book.cash)
+    assert equity - D(1000) == position.realized_pnl + D(10)

@@ -313,7 +313,16 @@ def test_trades_shows_open_and_closed_round_trips(account: Path) -> None:
     assert closed.split() == [
         *("2026-02-04", "BTC/USD", "coinbase", "$90,000.00", "$95,000.00", "3", "d", "+$0.70", "+3.9", "%", "exit"),
     ]
-    assert open_.split() == ["2026-02-06", "BTC/USD", "coinbase", "$100,000.00", "$99,500.00", "-$0.10", "$90,000.00"]
+    assert open_.split() == [
+        "2026-02-06",
+        "BTC/USD",
+        "coinbase",
+        "$100,000.00",
+        "$99,500.00",
+        "-$0.10",
+        "-$0.12",
+        "$90,000.00",
+    ]
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "80"])
