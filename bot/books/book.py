@@ -142,6 +142,11 @@ class Book:
         return {key: quote.cash for key, quote in self.quote.items()}
 
     @property
+    def cash_usd(self) -> Decimal:
+        """Expected quote cash of all accounts; USDC at par."""
+        return _total(quote.cash for quote in self.quote.values())
+
+    @property
     def fees_usd(self) -> Decimal:
         """All fees paid, those of open positions included."""
         return _total(quote.fees for quote in self.quote.values())

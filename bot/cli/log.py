@@ -46,8 +46,14 @@ def log_cycle(result: CycleResult, mode: str, *, signal_rejections: bool, entry_
         )
     if result.tier_change:
         logger.info("{} AUTO-SCALING: {} at ${:.2f}", mode, result.tier_change, result.equity)
-    for name in result.guards_activated:
-        logger.warning("{} guard {} is active", mode, name)
+    for order, reason in result.rejections:
+        logger.warning(
+            "{} {} order for {} on {} rejected: {}", mode, order.purpose, order.symbol, order.account, reason
+        )
+    for reading in result.guards_activated:
+        # That the allowed positions are all open is how it should be, not a warning.
+        level = "INFO" if reading.name == "positions" else "WARNING"
+        logger.log(level, "{} limit {} is active: {}", mode, reading.name, reading.action)
     if result.decided and result.snapshot is not None:
         _log_decisions(result.snapshot, mode, signal_rejections=signal_rejections, entry_blocks=entry_blocks)
     logger.info(_canonical_line(result, mode))

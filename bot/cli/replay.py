@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MIN_EQUITY = Decimal(1)
 MAX_EQUITY = Decimal(1_000_000)
+INTERRUPTED = "Interrupted: the figures are those up to the last cycle."
 
 
 def run_replay(
@@ -91,6 +92,8 @@ def run_replay(
     finally:
         session.close()
     if as_json:
+        if stop.requested:
+            click.echo(INTERRUPTED, err=True)
         click.echo(json.dumps(summary, indent=2))
     else:
         for line in report_lines(summary, data, interrupted=stop.requested):
@@ -131,7 +134,7 @@ def report_lines(summary: dict[str, Any], data: SourceData, *, interrupted: bool
     yield ""
     yield f"REPLAY of {data.source} candles ({data.timeframe}): recorded prices, simulated orders, nothing real."
     if interrupted:
-        yield "Interrupted: the figures are those up to the last cycle."
+        yield INTERRUPTED
     change = f"{(end / start - 1) * 100:+.1f} %" if start else ""
     yield f"Equity          ${start:.2f} -> ${end:.2f}  {change}"
     yield f"Worst drawdown  {summary['max_drawdown_pct']:.1f} %"

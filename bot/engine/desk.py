@@ -35,6 +35,8 @@ class OrderDesk:
         self.placed = 0
         self.new_fills: list[Fill] = []
         """Fills since the engine last looked; it empties the list."""
+        self.new_rejections: list[tuple[Order, str]] = []
+        """Rejected orders with the venue's reason, likewise."""
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -79,8 +81,8 @@ class OrderDesk:
         post_only: bool = False,
         reason: str,
         now: datetime,
-    ) -> tuple[Order, str]:
-        """Journal an order, send it, and learn its outcome; returns it with the venue's reason."""
+    ) -> Order:
+        """Journal an order, send it, and learn its outcome."""
         number = self._ledger.next_intent_number(account.name, instrument.symbol)
         intent = Order(
             client_order_id=client_order_id(self._ledger.epoch, account.name, instrument.symbol, number),
@@ -106,13 +108,12 @@ class OrderDesk:
         match outcome:
             case Accepted(venue_order_id=venue_order_id):
                 self._moved(sent, OrderState.OPEN, now, venue_order_id=venue_order_id)
-                note = ""
             case Rejected(reason=note):
-                self._moved(sent, OrderState.REJECTED, now, note=note)
+                self.new_rejections.append((self._moved(sent, OrderState.REJECTED, now, note=note), note))
             case Unknown(reason=note):
                 self._moved(sent, OrderState.UNKNOWN, now, note=note)
         self.settle(account, now)
-        return self._current(sent), note
+        return self._current(sent)
 
     def cancel(self, account: Account, order: Order, now: datetime) -> Order:
         """Journal the wish, ask the venue, and learn what became of the order."""

@@ -15,8 +15,8 @@ from bot.books import performance
 from bot.books.results import loss_streak
 from bot.domain.account import Fill
 from bot.domain.modes import EngineMode
-from bot.domain.orders import OrderState, OrderType, Purpose, Side
-from bot.domain.refusal import RefusalCode
+from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
+from bot.domain.refusal import GuardReading, RefusalCode
 from bot.domain.snapshot import SNAPSHOT_KEY, CoinView, Snapshot
 from bot.domain.tier import ScalingTier
 from bot.engine.account import Account, key_of, key_text
@@ -48,11 +48,13 @@ class CycleResult:
     reason: str
     tier: str
     fills: tuple[Fill, ...]
+    rejections: tuple[tuple[Order, str], ...]
+    """Orders that a venue rejected in this cycle, each with its reason."""
     orders_placed: int
     decided: tuple[str, ...]
     tier_change: str
     """'' or ``STARTER -> GROWTH``."""
-    guards_activated: tuple[str, ...]
+    guards_activated: tuple[GuardReading, ...]
     next_cycle_at: datetime
     snapshot: Snapshot | None
 
@@ -110,6 +112,7 @@ class Engine:
         self._cycle += 1
         placed_before = self.desk.placed
         self.desk.new_fills.clear()
+        self.desk.new_rejections.clear()
 
         self._observe(now)
         self._settle(now)
@@ -129,6 +132,7 @@ class Engine:
             reason=self.guards.reason,
             tier=self._tiers.current_name,
             fills=tuple(self.desk.new_fills),
+            rejections=tuple(self.desk.new_rejections),
             orders_placed=self.desk.placed - placed_before,
             decided=tuple(decided),
             tier_change=tier_change,
@@ -191,7 +195,7 @@ class Engine:
                 self._keeper.save()
             self.book.apply_flow(flow)
 
-    def _guard(self, now: datetime) -> tuple[str, ...]:
+    def _guard(self, now: datetime) -> tuple[GuardReading, ...]:
         equity = self._equity()
         still = self.flows.transfer_pending(now) or not self.book.quote or not self._priced()
         # On a stale total the limits are read too; what is remembered moves on fresh ones only.
@@ -200,16 +204,14 @@ class Engine:
             self.performance = self._measured
         self._last_equity = float(equity)
         since = parse_time(self.state.streak_counts_from)
-        cash = sum(self.book.cash.values(), Decimal(0))
-        held = set(self.book.positions)
         self.guards.evaluate(
             now=now,
             equity=float(equity),
             drawdown=performance.drawdown_pct(self._measured) / 100,
             daily_loss=performance.daily_loss_pct(self._measured) / 100,
             losses_in_a_row=loss_streak(self.book.trades, since),
-            cash_frac=float(cash / equity) if equity > 0 else 1.0,
-            positions=len(held),
+            cash_frac=float(self.book.cash_usd / equity) if equity > 0 else 1.0,
+            positions=len(self.book.positions),
             max_positions=self._max_positions(),
             waiting_for=", ".join(a.name for a in self.accounts.values() if not a.settled_once),
             frozen=still,
@@ -221,7 +223,7 @@ class Engine:
             )
             self._ledger.record_guard_event(event)
             if reading.active:
-                activated.append(name)
+                activated.append(reading)
         self.state.active_guards = sorted(r.name for r in self.guards.readings if r.active)
         return tuple(activated)
 
@@ -273,7 +275,7 @@ class Engine:
         for entry in entries:
             instrument = entry.account.instruments[entry.symbol]
             ticker = entry.account.tickers[entry.symbol]
-            order, _ = self.desk.place(
+            order = self.desk.place(
                 entry.account,
                 instrument,
                 purpose=Purpose.ENTRY,
@@ -297,7 +299,7 @@ class Engine:
     def _record(self, now: datetime, next_cycle_at: datetime, decided: bool) -> Snapshot | None:
         self._last_equity = float(self._equity())  # after this cycle's own orders and their fees
         equity = self._last_equity
-        cash = float(sum(self.book.cash.values(), Decimal(0)))
+        cash = float(self.book.cash_usd)
         fresh = all(account.fresh for account in self.accounts.values())
         point = EquityPoint(
             at=now,
@@ -327,7 +329,7 @@ class Engine:
     def snapshot(self, now: datetime, next_cycle_at: datetime) -> Snapshot:
         """Describe the account as it stands."""
         equity = self._last_equity
-        cash = float(sum(self.book.cash.values(), Decimal(0)))
+        cash = float(self.book.cash_usd)
         p = self.performance
         totals = Totals(
             equity=equity,
@@ -377,7 +379,7 @@ class Engine:
 
     def _exposure_frac(self) -> float:
         equity = self._last_equity
-        cash = float(sum(self.book.cash.values(), Decimal(0)))
+        cash = float(self.book.cash_usd)
         return (equity - cash) / equity if equity > 0 else 0.0
 
     def _forget_stop_distance(self, account: str, symbol: str) -> None:

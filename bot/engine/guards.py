@@ -12,6 +12,7 @@ from bot.engine.config import EngineConfig
 from bot.engine.state import EngineState, parse_time
 
 LOSS_STREAK_PAUSE = timedelta(hours=24)
+"""The later of 24 hours and the next daily close, which is never more than 24 hours away."""
 
 
 class Guards:
@@ -109,8 +110,7 @@ class Guards:
         if drop.active and state.halted_by == "":
             state.halted_by = "drawdown"
         if losses >= self._config.max_losses:
-            next_close = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
-            state.streak_blocked_until = max(now + LOSS_STREAK_PAUSE, next_close).isoformat()
+            state.streak_blocked_until = (now + LOSS_STREAK_PAUSE).isoformat()
             # Just after now: a loss of this very moment is forgiven too, or it would begin the pause anew.
             state.streak_counts_from = (now + timedelta(microseconds=1)).isoformat()
             state.half_size_next = True

@@ -77,7 +77,7 @@ class Protector:
         still_held = self._book.positions.get(key)
         if still_held is None or still_held.quantity < quantity:
             return  # the stop was executed meanwhile; the next cycle looks again
-        order, _ = self._desk.place(
+        order = self._desk.place(
             account,
             instrument,
             purpose=Purpose.EXIT,

@@ -101,11 +101,16 @@ def test_order_that_is_rejected_ends_and_is_refused_with_its_reason(tmp_path: Pa
     rig = make_rig(tmp_path)
     # The price runs away between the look at it and the order: a post-only order would execute at once.
     rig.venue.before["submit"] = lambda order: rig.venue.core.on_open(BTC, 99.0, rig.now + timedelta(seconds=1))
-    rig.first_cycle()
+    result = rig.first_cycle()
 
     assert [o.state for o in rig.orders()] == [S.REJECTED]
+    told = "post-only at 99.95 would execute at once: bid 98.95, ask 99.05"
+    assert [(order.client_order_id, reason) for order, reason in result.rejections] == [
+        (rig.orders()[0].client_order_id, told)
+    ]
+    assert rig.cycle().rejections == ()  # told once
     note = rig.ledger._rows("SELECT note FROM order_events ORDER BY seq DESC LIMIT 1")[0][0]
-    assert note == "post-only at 99.95 would execute at once: bid 98.95, ask 99.05"
+    assert note == told
     assert rig.refusals() == [("order_rejected", BTC)]
     assert rig.engine.desk.live() == []
 
