@@ -23,7 +23,7 @@ from bot.engine.tiers import TierKeeper
 from bot.ports import Clock
 from bot.scaling.ladder import SCALING_TIERS
 from bot.scaling.state import TierState
-from bot.settings_schema import Broker, Settings
+from bot.settings_schema import AccountMode, Settings, configured_accounts, leg_weights
 from bot.storage.candle_files import SourceData
 from bot.storage.control import ControlQueue
 from bot.storage.ledger import SqliteLedger
@@ -42,7 +42,6 @@ __all__ = [
     "CONTROL_FOLDER",
     "PAPER_ACCOUNTS",
     "Session",
-    "configured_accounts",
     "open_replay",
     "open_simulated",
     "split_equity",
@@ -80,13 +79,6 @@ class Session:
     def close(self) -> None:
         """Release ledger and lock."""
         self._resources.close()
-
-
-def configured_accounts(settings: Settings) -> tuple[str, ...]:
-    """Accounts in the user's order of priority."""
-    brokers = [settings.primary_broker, settings.secondary_broker]
-    names = [broker.value.lower() for broker in brokers if broker is not Broker.NONE]
-    return tuple(dict.fromkeys(names))
 
 
 def split_equity(equity: Decimal, accounts: Sequence[str], settings: Settings) -> dict[str, Decimal]:
@@ -142,7 +134,7 @@ def open_replay(
             accounts=accounts,
             bar_source=data.source,
             poll_s=bar_s,
-            snapshot_every_cycles=1_000_000,
+            snapshot_every_cycles=1_000,
         )
         ledger = stack.enter_context(SqliteLedger(ledger_path(folder), durable=False))
         return _session(config, venues, clock, folder, stack.pop_all(), ledger=ledger)
@@ -274,6 +266,13 @@ def _engine_config(
 ) -> EngineConfig:
     return EngineConfig(
         trading_mode=mode,
+        strategy=settings.strategy,
+        exit_rule=settings.exit_rule,
+        leg_weights=leg_weights(settings),
+        size_on_equity=settings.pro_mode,
+        floor_allowed=settings.micro_capital_mode,
+        follows_master=settings.mode is AccountMode.MASTER_FOLLOW,
+        shuts_off_on_errors=settings.auto_shutoff_on_errors,
         coins=tuple(coins),
         symbols=tuple(f"{coin}/USD" for coin in coins),
         primary_account=accounts[0],
@@ -285,6 +284,8 @@ def _engine_config(
         drawdown_frac=settings.max_drawdown / 100,
         max_losses=settings.max_consecutive_losses,
         min_score=settings.min_signal_score,
+        min_confidence=settings.min_ai_confidence,
+        min_reward=settings.min_risk_reward,
         min_trade_usd=float(settings.min_trade_size),
         min_equity_usd=float(settings.min_balance_to_trade),
         venue_minimum_usd={name: float(_minimum_balance(name, settings)) for name in accounts},

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from bot.domain.account import Balance, FeeSchedule, Fill, Flow
+from bot.domain.account import Balance, BookEvent, DustEvent, FeeSchedule, Fill, Flow
 from bot.domain.instrument import Instrument
 from bot.domain.market import Candle, Ticker
 from bot.domain.orders import Order, OrderReport, OrderState
@@ -185,6 +185,10 @@ class Ledger(Protocol):
         """Store cash that came or went from outside."""
         ...
 
+    def record_dust(self, event: DustEvent) -> None:
+        """Store that what is left of a position is written off."""
+        ...
+
     def record_bars(self, source: str, symbol: str, timeframe: str, bars: Sequence[Candle]) -> None:
         """Store closed bars; one that is stored already is left as it was."""
         ...
@@ -229,8 +233,8 @@ class Ledger(Protocol):
         """All flows in the order in which they were recorded."""
         ...
 
-    def book_events(self) -> list[Fill | Flow]:
-        """Fills and flows together in the order in which they were recorded."""
+    def book_events(self) -> list[BookEvent]:
+        """Fills, flows and write-offs together in the order in which they were recorded."""
         ...
 
     def bars(self, source: str, symbol: str, timeframe: str) -> list[Candle]:

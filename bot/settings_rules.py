@@ -114,7 +114,7 @@ class ChoiceRule:
     def __call__(self, text: str) -> object:
         """Parse, or raise ValueError."""
         for choice in self.choices:
-            if text.upper() == choice:
+            if text.upper() == choice.upper():
                 return choice
         raise ValueError
 

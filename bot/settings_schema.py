@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bot.domain.modes import ExitRule, Strategy
 from bot.settings_rules import (
     ChoiceRule,
     CoinsRule,
@@ -89,12 +90,10 @@ class SettingSpec:
     secret: bool = False
 
 
-_SIZER = "no effect yet: only `bot.py size` uses it; arrives with the full position sizer"
 _SIGNALS = "no effect yet: arrives with the full set of signals"
+_UNARMED = "abstains in this version, and abstaining lets pass: no measured evidence arms it yet"
 _LIVE = "no effect yet: arrives with live trading"
 _FOLLOWERS = "no effect yet: arrives with followers and leverage"
-_EXITS = "no effect yet: arrives with price targets"
-_GUARDS = "no effect yet: arrives with the error guard"
 _PLAYBOOKS = "no effect yet: arrives with the playbooks"
 _REPORTS = "no effect yet: arrives with the comparison against cash"
 _RESETS = "no effect yet: arrives with the caches it clears; guards are never cleared"
@@ -178,9 +177,13 @@ class Settings:
     ``.env line 12`` or ``command line``. ``unknown_names`` are names in the file that were ignored.
     """
 
-    micro_capital_mode: bool = _switch("True", _S.OPERATION, "Rules for very small accounts.", _SIZER)
+    micro_capital_mode: bool = _switch(
+        "True", _S.OPERATION, "One smallest trade may exceed the share per coin where all other limits allow it."
+    )
     mode: AccountMode = _choice(
-        _S.OPERATION, "Trade this account alone, or follow a master.", *AccountMode, effect=_FOLLOWERS
+        _S.OPERATION,
+        "MASTER_ONLY and INDEPENDENT trade this account; MASTER_FOLLOW enters nothing: no master can be followed yet.",
+        *AccountMode,
     )
     primary_broker: Broker = _choice(_S.OPERATION, "Venue whose candles decide.", Broker.COINBASE, Broker.KRAKEN)
     secondary_broker: Broker = _choice(
@@ -189,7 +192,7 @@ class Settings:
     live_trading: bool = _switch(
         "True", _S.OPERATION, "Allow real orders; they also need credentials and a confirmation.", _LIVE
     )
-    pro_mode: bool = _switch("True", _S.OPERATION, "Size on total equity instead of free cash only.", _SIZER)
+    pro_mode: bool = _switch("True", _S.OPERATION, "Size on total equity instead of free cash only.")
 
     min_balance_to_trade: Decimal = _usd(
         "15", "15", "1000000", _S.BALANCES, "Equity from which trading begins.", promise=_FLOOR
@@ -217,18 +220,16 @@ class Settings:
     )
     max_drawdown: float = _percent("12", "1", "12", _S.RISK, "Fall from the peak that halts trading.", promise=_CEILING)
 
-    position_sizer: PositionSizer = _choice(_S.SIZING, "Which legs size a position.", *PositionSizer, effect=_SIZER)
-    kelly_weight: float = _fraction("0.30", "0", _S.SIZING, "Weight of the Kelly leg.", effect=_SIZER)
-    volatility_weight: float = _fraction("0.40", "0", _S.SIZING, "Weight of the volatility leg.", effect=_SIZER)
-    equity_weight: float = _fraction(
-        "0.30", "0", _S.SIZING, "Weight of the equity leg; the three weights sum to 1.", effect=_SIZER
-    )
+    position_sizer: PositionSizer = _choice(_S.SIZING, "Which legs size a position.", *PositionSizer)
+    kelly_weight: float = _fraction("0.30", "0", _S.SIZING, "Weight of the Kelly leg.")
+    volatility_weight: float = _fraction("0.40", "0", _S.SIZING, "Weight of the volatility leg.")
+    equity_weight: float = _fraction("0.30", "0", _S.SIZING, "Weight of the equity leg; the three weights sum to 1.")
 
     min_signal_score: float = _fraction(
         "0.75", "0.75", _S.SIGNALS, "Score from which a coin is bought.", promise=_FLOOR
     )
     min_ai_confidence: float = _fraction(
-        "0.70", "0.70", _S.SIGNALS, "Confidence that the trade filter demands.", promise=_FLOOR, effect=_SIGNALS
+        "0.70", "0.70", _S.SIGNALS, "Confidence that the trade filter demands.", promise=_FLOOR, effect=_UNARMED
     )
     min_risk_reward: float = _number(
         "1.8",
@@ -240,7 +241,6 @@ class Settings:
         convert=float,
         unit="ratio",
         promise=_FLOOR,
-        effect=_EXITS,
     )
 
     trade_only: tuple[str, ...] = _setting("BTC,ETH,SOL", _S.PAIRS, "Coins that may be traded.", CoinsRule())
@@ -252,7 +252,7 @@ class Settings:
     copy_trading: bool = _switch("False", _S.FEATURES, "Copy trading, where the tier has it.", _FOLLOWERS)
     arbitrage: bool = _switch("False", _S.FEATURES, "Arbitrage; costs exceed its gain at this size.", _PLAYBOOKS)
 
-    auto_shutoff_on_errors: bool = _switch("True", _S.SAFETY, "Stop entering after repeated failures.", _GUARDS)
+    auto_shutoff_on_errors: bool = _switch("True", _S.SAFETY, "Stop entering after 5 failed cycles in a row.")
     max_consecutive_losses: int = _count(
         "3", "1", "3", _S.SAFETY, "Losses in a row after which entries pause.", promise=_CEILING
     )
@@ -279,6 +279,10 @@ class Settings:
         unit="s",
         effect="no effect yet: invented and recorded prices have their own step; arrives with live prices",
     )
+    strategy: Strategy = _choice(_S.PROGRAM, "By which rules coins are bought and sold.", *Strategy)
+    exit_rule: ExitRule = _choice(
+        _S.PROGRAM, "How a breakout trade takes its profit: targets, or a stop that trails.", *ExitRule
+    )
     halt_flattens: bool = _switch("False", _S.PROGRAM, "Sell everything when the drawdown halts trading.")
     coinbase_api_url: str = _setting("", _S.PROGRAM, "A proxy instead of Coinbase.", UrlRule(), effect=_LIVE)
     kraken_api_url: str = _setting("", _S.PROGRAM, "A proxy instead of Kraken.", UrlRule(), effect=_LIVE)
@@ -304,6 +308,26 @@ class Settings:
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     unknown_names: tuple[str, ...] = field(default=(), compare=False)
+
+
+def configured_accounts(settings: Settings) -> tuple[str, ...]:
+    """Accounts in the user's order of priority."""
+    brokers = [settings.primary_broker, settings.secondary_broker]
+    names = [broker.value.lower() for broker in brokers if broker is not Broker.NONE]
+    return tuple(dict.fromkeys(names))
+
+
+def leg_weights(settings: Settings) -> tuple[float, float, float]:
+    """Weights of the Kelly, the volatility and the equity leg that POSITION_SIZER means."""
+    match settings.position_sizer:
+        case PositionSizer.KELLY:
+            return 1.0, 0.0, 0.0
+        case PositionSizer.VOLATILITY:
+            return 0.0, 1.0, 0.0
+        case PositionSizer.EQUITY:
+            return 0.0, 0.0, 1.0
+        case PositionSizer.HYBRID:
+            return settings.kelly_weight, settings.volatility_weight, settings.equity_weight
 
 
 SETTINGS: Mapping[str, SettingSpec] = MappingProxyType(

@@ -6,21 +6,22 @@ paper accounts, and no engine, ledger or venue.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from bot.decide import codes, kelly, sizer
-from bot.decide.allocation import Rules
-from bot.decide.costs import break_even_move
+from bot.decide import codes, exits, guards, kelly, sizer
+from bot.decide.costs import SLIPPAGE, Rules, break_even_move
 from bot.decide.growth import best_lots, growth
 from bot.decide.sizer import Blend, Candidate, Caps, Holdings, Limits, Order
 from bot.domain.instrument import Instrument
+from bot.domain.modes import ExitRule, Strategy
 from bot.domain.refusal import RefusalCode
 from bot.domain.tier import ScalingTier
 from bot.scaling.ladder import SCALING_TIERS, tier_for
-from bot.settings_schema import PositionSizer, Settings
+from bot.settings_schema import Settings, configured_accounts, leg_weights
 from bot.venues.rules import PAPER_ACCOUNTS, PAPER_COINS, paper_instruments
 from bot.views.size_text import Cap, Given, GrowthPoint, Leg, SizeReport
 from bot.views.text import duration, money, percent
@@ -62,6 +63,7 @@ class Question:
     venue_cash: float | None = None
     drawdown: float | None = None
     day_loss: float | None = None
+    fees_paid: float | None = None
     wins: int | None = None
     losses: int | None = None
     payoff: float | None = None
@@ -104,7 +106,8 @@ def answer(question: Question, settings: Settings) -> SizeReport:
     facts = _facts(question, settings)
     candidate, holdings = _candidate(facts), _holdings(facts, settings)
     blend, caps, order = sizer.size_position(candidate, facts.rules, holdings, facts.limits, facts.edge)
-    code, limit, actual, unit = _refusal(facts, settings, order)
+    reward = _reward(facts, settings, order)
+    code, limit, actual, unit = _refusal(facts, settings, order, reward)
     allowed = not code
     round_trip = break_even_move(facts.rules.fee_in, facts.rules.fee_out)
     notional = order.notional if allowed else 0.0
@@ -128,7 +131,11 @@ def answer(question: Question, settings: Settings) -> SizeReport:
         limit=limit,
         actual=actual,
         unit=unit,
-        binding=sizer.NAMES[order.binding],
+        binding=codes.REFUSAL_NAMES[order.binding],
+        strategy=settings.strategy.value,
+        exit_rule=settings.exit_rule.value,
+        reward=None if math.isnan(reward) else reward,
+        reward_needed=settings.min_risk_reward,
         round_trip_pct=100 * round_trip,
         round_trip_usd=notional * round_trip,
         loss_per_unit_pct=100 * blend.loss,
@@ -137,7 +144,7 @@ def answer(question: Question, settings: Settings) -> SizeReport:
             Leg(name, 100 * share, weight)
             for name, share, weight in zip(("Kelly", "volatility", "equity"), shares, weights, strict=True)
         ),
-        blend_pct=100 * sum(share * weight for share, weight in zip(shares, weights, strict=True)),
+        blend_pct=100 * blend.mixed,
         scale=blend.scale,
         brake=blend.brake,
         release_days=0 if blend.brake > 0 else kelly.days_until_release(facts.wins, facts.losses, facts.payoff),
@@ -186,7 +193,7 @@ def _facts(question: Question, settings: Settings) -> _Facts:
         trades=(question.wins or 0) + (question.losses or 0),
         payoff=payoff,
         edge=kelly.edge_of_counts(wins, losses, payoff, settings.max_drawdown / 100),
-        limits=_limits(settings, tier, question.max_positions),
+        limits=limits_of(settings, tier, question.max_positions),
         given=(),
     )
     return replace(facts, given=_given(facts, [settings.origins.get(name.upper(), DEFAULT) for name in (maker, taker)]))
@@ -209,6 +216,7 @@ def _given(facts: _Facts, fee_origins: Sequence[str]) -> tuple[Given, ...]:
         given("cash on the venue", money(facts.venue_cash), question.venue_cash),
         given("drawdown", percent(100 * facts.drawdown), question.drawdown),
         given("loss today", percent(100 * facts.day_loss), question.day_loss),
+        given("fees of 30 days", money(question.fees_paid or 0.0), question.fees_paid),
         given("trades won", str(question.wins or 0), question.wins),
         given("trades lost", str(question.losses or 0), question.losses),
         given("age of the trades", duration(86_400 * (question.results_age_days or 0.0)), question.results_age_days),
@@ -228,26 +236,24 @@ def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _limits(settings: Settings, tier: ScalingTier, max_positions: int | None) -> Limits:
-    ceiling = settings.max_positions or tier.max_positions
+def limits_of(settings: Settings, tier: ScalingTier, max_positions: int | None) -> Limits:
+    """Limits of the sizer on a tier under the settings; None: as many positions as both allow."""
+    possible = len(settings.trade_only) * len(configured_accounts(settings))
+    allowed = min(tier.max_positions, settings.max_positions or tier.max_positions, possible)
     risk_pct = min(tier.risk_per_trade, settings.risk_per_trade or tier.risk_per_trade)
-    weights = {
-        PositionSizer.HYBRID: (settings.kelly_weight, settings.volatility_weight, settings.equity_weight),
-        PositionSizer.KELLY: (1.0, 0.0, 0.0),
-        PositionSizer.VOLATILITY: (0.0, 1.0, 0.0),
-        PositionSizer.EQUITY: (0.0, 0.0, 1.0),
-    }[settings.position_sizer]
+    kelly_weight, volatility_weight, equity_weight = leg_weights(settings)
     return Limits(
         position_cap=settings.max_position_pct / 100,
         risk_per_trade=risk_pct / 100,
         cash_buffer=settings.force_cash_buffer / 100,
         daily_loss=settings.daily_max_loss / 100,
         max_drawdown=settings.max_drawdown / 100,
+        fee_budget=sizer.FEE_BUDGET,
         min_trade=float(settings.min_trade_size),
-        max_positions=max_positions or min(tier.max_positions, ceiling),
-        kelly_weight=weights[0],
-        volatility_weight=weights[1],
-        equity_weight=weights[2],
+        max_positions=max_positions or allowed,
+        kelly_weight=kelly_weight,
+        volatility_weight=volatility_weight,
+        equity_weight=equity_weight,
         floor_allowed=int(settings.micro_capital_mode),
         correlation=sizer.CORRELATION,
         volatility_target=sizer.VOLATILITY_TARGET,
@@ -259,14 +265,18 @@ def _gap(coin: str) -> float:
     return sizer.GAP_MAJOR if coin in MAJORS else sizer.GAP_OTHER
 
 
+def _held_usd(facts: _Facts) -> float:
+    return sum(position.usd for position in facts.question.open_positions if position.coin == facts.coin)
+
+
 def _candidate(facts: _Facts) -> Candidate:
-    held = sum(position.usd for position in facts.question.open_positions if position.coin == facts.coin)
     return Candidate(
         volatility=facts.volatility,
         stop_distance=facts.question.stop_frac,
         price=facts.price,
         gap=_gap(facts.coin),
-        held_usd=held,
+        held_usd=_held_usd(facts),
+        wish_usd=math.inf,
     )
 
 
@@ -277,7 +287,7 @@ def _holdings(facts: _Facts, settings: Settings) -> Holdings:
     correlations = [1.0 if position.coin == facts.coin else sizer.CORRELATION for position in positions]
     return Holdings(
         equity=question.equity,
-        base_usd=question.equity if settings.pro_mode else facts.cash,
+        base_usd=question.equity if settings.pro_mode else facts.cash + _held_usd(facts),
         free_cash=facts.cash,
         venue_free_cash=facts.venue_cash,
         drawdown=facts.drawdown,
@@ -288,11 +298,21 @@ def _holdings(facts: _Facts, settings: Settings) -> Holdings:
         ),
         variance=sizer.book_variance(shares, volatilities, sizer.CORRELATION),
         covariance=sizer.book_covariance(facts.volatility, shares, volatilities, correlations),
+        fees_usd=(question.fees_paid or 0.0) + facts.rules.fee_out * sum(position.usd for position in positions),
         trades=facts.trades,
     )
 
 
-def _refusal(facts: _Facts, settings: Settings, order: Order) -> tuple[str, float, float, str]:
+def _reward(facts: _Facts, settings: Settings, order: Order) -> float:
+    """Net risk:reward of the order at the targets of the exit rule; NaN where there is no order or no target."""
+    if order.lots == 0:
+        return math.nan
+    rule = tuple(ExitRule).index(settings.exit_rule)
+    fees = facts.rules.fee_in, facts.rules.fee_out
+    return exits.net_reward(rule, order.exits, facts.question.stop_frac, *fees, SLIPPAGE)
+
+
+def _refusal(facts: _Facts, settings: Settings, order: Order, reward: float) -> tuple[str, float, float, str]:
     """Why nothing would be bought: (code, limit, actual, unit) for people, code '' where it would be."""
     question = facts.question
     activation = float(settings.min_balance_to_trade)
@@ -306,23 +326,27 @@ def _refusal(facts: _Facts, settings: Settings, order: Order) -> tuple[str, floa
     if facts.coin not in coins and len(coins) >= facts.limits.max_positions:
         return RefusalCode.MAX_POSITIONS.value, float(facts.limits.max_positions), float(len(coins)), "count"
     if order.code == codes.OK:
+        gate = guards.risk_reward(reward, settings.min_risk_reward)
+        if gate.active and settings.strategy is Strategy.BREAKOUT:
+            return RefusalCode.RISK_REWARD.value, gate.limit, gate.used, "ratio"
         return "", 0.0, 0.0, ""
-    is_fraction = order.code in (codes.COSTS_TOO_HIGH, sizer.EDGE_BRAKE, sizer.DRAWDOWN)
+    is_fraction = order.code in (codes.COSTS_TOO_HIGH, codes.EDGE_BRAKE, codes.DRAWDOWN)
     factor, unit = (100.0, "pct") if is_fraction else (1.0, "usd")
-    return sizer.NAMES[order.code], order.limit * factor, order.actual * factor, unit
+    return codes.REFUSAL_NAMES[order.code], order.limit * factor, order.actual * factor, unit
 
 
 def _caps(caps: Caps) -> tuple[Cap, ...]:
     by_code = {
         codes.OK: caps.blend,
         codes.POSITION_CAP: caps.position,
-        sizer.VOLATILITY_ROOM: caps.room,
+        codes.VOLATILITY_ROOM: caps.room,
         codes.RISK_PER_TRADE: caps.risk,
-        sizer.HEAT: caps.heat,
+        codes.HEAT: caps.heat,
+        codes.FEE_BUDGET: caps.fees,
         codes.CASH_BUFFER: caps.buffer,
         codes.VENUE_CASH: caps.venue,
     }
-    return tuple(Cap(sizer.NAMES[code], usd) for code, usd in by_code.items())
+    return tuple(Cap(codes.REFUSAL_NAMES[code], usd) for code, usd in by_code.items())
 
 
 def _growth(facts: _Facts, caps: Caps, blend: Blend, notional: float) -> tuple[tuple[GrowthPoint, ...], float]:

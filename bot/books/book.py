@@ -1,4 +1,4 @@
-"""The book: one mutable accumulator of fills and flows that balances to the last digit.
+"""The book: one mutable accumulator of fills, flows and dust that balances to the last digit.
 
 For every account, quote asset and prefix of events::
 
@@ -107,8 +107,8 @@ class Book:
     def book_dust(self, account: str, symbol: str) -> Trade:
         """Close a position that is too small to be sold; what is left of its cost is lost.
 
-        Its quantity and cost move to ``dust``; trade and loss are dated at its last fill. The ledger
-        holds no such event: who rebuilds the book must call this again after the same fill. Raises
+        Its quantity and cost move to ``dust`` and stay there: a later buy begins a new position. Trade and
+        loss are dated at its last fill. The ledger's DustEvent tells when to call this. Raises
         InvariantError where nothing is held.
         """
         key = (account, symbol)
@@ -129,7 +129,7 @@ class Book:
     def set_initial_risk(self, account: str, symbol: str, usd: Decimal) -> None:
         """Note R, the planned loss at the first stop, on the open position and its later trade.
 
-        Like dust it is no ledger event: who rebuilds the book must tell it again after the entry's
+        It is no ledger event: who rebuilds the book must tell it again after the entry's
         first fill. Raises InvariantError where nothing is held.
         """
         assert usd > 0, f"{account} {symbol}: initial risk must be positive, was {usd}"

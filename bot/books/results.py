@@ -42,12 +42,15 @@ def loss_streak(trades: Sequence[Trade], since: datetime | None = None) -> int:
 
     A loss is a net result of -0.25 R or worse; where R is unknown, any net loss. A smaller loss
     neither counts nor ends the streak: only a trade that does not lose ends it. Trades closed before
-    ``since`` are forgiven.
+    ``since`` are forgiven. What was never sold (the crumb of an entry that filled in part, written off as
+    dust) says nothing about the trading.
     """
     losses = 0
     for trade in reversed(trades):
         if since is not None and trade.closed_at < since:
             continue  # not break: a late report of another account may stand out of time order
+        if not trade.sold_quantity:
+            continue
         if trade.net_pnl >= 0:
             break
         losses += _is_streak_loss(trade)

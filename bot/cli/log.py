@@ -51,8 +51,8 @@ def log_cycle(result: CycleResult, mode: str, *, signal_rejections: bool, entry_
             "{} {} order for {} on {} rejected: {}", mode, order.purpose, order.symbol, order.account, reason
         )
     for reading in result.guards_activated:
-        # That the allowed positions are all open is how it should be, not a warning.
-        level = "INFO" if reading.name == "positions" else "WARNING"
+        # That the allowed positions are all open, or a second venue is empty, is no reason to worry.
+        level = "INFO" if reading.name in ("positions", "venue_minimum") else "WARNING"
         logger.log(level, "{} limit {} is active: {}", mode, reading.name, reading.action)
     if result.decided and result.snapshot is not None:
         _log_decisions(result.snapshot, mode, signal_rejections=signal_rejections, entry_blocks=entry_blocks)

@@ -23,7 +23,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "trades": ("bot.cli.read:trades", "Closed and open round trips."),
         "refusals": ("bot.cli.read:refusals", "What was not bought and why."),
         "size": ("bot.cli.size:size", "What would be bought, why not more, or why nothing."),
+        "costs": ("bot.cli.costs:costs", "Which coins an equity can trade, and what that costs."),
         "config": ("bot.cli.read:config", "Every setting, its value and where it came from."),
+        "doctor": ("bot.cli.doctor:doctor", "What is wrong here, and what would mend it."),
         "pause": ("bot.cli.control:pause", "Open nothing; go on managing what is open."),
         "halt": ("bot.cli.control:halt", "Stop entries and cancel those that rest."),
         "resume": ("bot.cli.control:resume", "End a pause or a halt."),
@@ -124,7 +126,7 @@ Examples:
 
 \b
 Exit codes: 0 all right, 1 error, 2 wrong usage, 3 nothing recorded or
-not running, 4 halted, 78 a wrong setting, 130 interrupted.
+not running, 4 halted or unhealthy, 78 a wrong setting, 130 interrupted.
 """
 
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.books.results import longest_idle_days, results_of
-from bot.bootstrap import PAPER_ACCOUNTS, Session, configured_accounts, open_replay
+from bot.bootstrap import PAPER_ACCOUNTS, Session, open_replay
 from bot.clock import StopSignal
 from bot.domain.errors import ConfigError
 from bot.domain.market import TIMEFRAME_MS
 from bot.engine.engine import CycleResult
 from bot.engine.runner import RunTally, run_engine
-from bot.settings_schema import Settings
+from bot.settings_schema import Settings, configured_accounts
 from bot.storage.candle_files import SourceData, open_source
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.modes import ledger_path

@@ -32,7 +32,9 @@ def _number(text: str, noun: str, low: float, high: float, *, per_cent: bool = F
     raise click.BadParameter(f"{text!r} must be {noun} from {low:,g} to {high:,.0f}{hint}")
 
 
-def _reads(noun: str, low: float, high: float, *, per_cent: bool = False) -> Reader:
+def reads(noun: str, low: float, high: float, *, per_cent: bool = False) -> Reader:
+    """Make an option's callback that reads a number of a range; percents become fractions."""
+
     def read(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
         return None if text is None else _number(text, noun, low, high, per_cent=per_cent)
 
@@ -67,13 +69,13 @@ def _position(text: str) -> OpenPosition:
     )
 
 
-_loss = _reads("a percent", 0, 100, per_cent=True)
-_cash = _reads("dollars", 0, MAX_USD)
+_loss = reads("a percent", 0, 100, per_cent=True)
+_cash = reads("dollars", 0, MAX_USD)
 
 
 @click.command()
 @click.option(
-    "--equity", required=True, metavar="USD", callback=_reads("dollars", 1, MAX_USD), help="Of the whole account."
+    "--equity", required=True, metavar="USD", callback=reads("dollars", 1, MAX_USD), help="Of the whole account."
 )
 @click.option("--venue", type=click.Choice(VENUES, case_sensitive=False), help="Default: PRIMARY_BROKER.")
 @click.option("--coin", type=click.Choice(COINS, case_sensitive=False), help=f"Default: {COINS[0]}.")
@@ -84,7 +86,7 @@ _cash = _reads("dollars", 0, MAX_USD)
     callback=lambda _ctx, _parameter, text: _stop(text),
     help="Distance of the stop below the price.",
 )
-@click.option("--price", metavar="USD", callback=_reads("dollars", 1e-6, MAX_PRICE), help="Default: an example.")
+@click.option("--price", metavar="USD", callback=reads("dollars", 1e-6, MAX_PRICE), help="Default: an example.")
 @click.option(
     "--volatility",
     metavar="PCT",
@@ -96,15 +98,21 @@ _cash = _reads("dollars", 0, MAX_USD)
 @click.option(
     "--payoff",
     metavar="R",
-    callback=_reads("a ratio", 0.1, 100),
+    callback=reads("a ratio", 0.1, 100),
     help="Mean win as a multiple of the loss at the stop. Default: 1.8.",
 )
-@click.option("--results-age", metavar="DAYS", callback=_reads("days", 0, 10_000), help="Of those trades. Default: 0.")
+@click.option("--results-age", metavar="DAYS", callback=reads("days", 0, 10_000), help="Of those trades. Default: 0.")
 @click.option("--drawdown", metavar="PCT", callback=_loss, help="Below the peak. Default: 0.")
 @click.option("--day-loss", metavar="PCT", callback=_loss, help="Lost today. Default: 0.")
+@click.option("--fees-paid", metavar="USD", callback=_cash, help="Fees of the last 30 days. Default: 0.")
 @click.option("--cash", metavar="USD", callback=_cash, help="Free on all venues. Default: all that is in no position.")
 @click.option("--venue-cash", metavar="USD", callback=_cash, help="Free on this venue. Default: all the cash.")
-@click.option("--positions", type=click.IntRange(1, 20), metavar="N", help="Allowed at a time. Default: the tier's.")
+@click.option(
+    "--positions",
+    type=click.IntRange(1, 20),
+    metavar="N",
+    help="Allowed at a time. Default: the tier's, or MAX_POSITIONS where that is lower.",
+)
 @click.option(
     "--open",
     "open_positions",
@@ -128,6 +136,7 @@ def size(
     results_age: float | None,
     drawdown: float | None,
     day_loss: float | None,
+    fees_paid: float | None,
     cash: float | None,
     venue_cash: float | None,
     positions: int | None,
@@ -159,6 +168,7 @@ def size(
         venue_cash=venue_cash,
         drawdown=drawdown,
         day_loss=day_loss,
+        fees_paid=fees_paid,
         wins=wins,
         losses=losses,
         payoff=payoff,

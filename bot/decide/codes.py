@@ -13,6 +13,15 @@ RISK_PER_TRADE = 9
 CASH_BUFFER = 10
 VENUE_CASH = 11
 PRICE_MOVED = 12
+EDGE_BRAKE = 13
+HEAT = 14
+VOLATILITY_ROOM = 15
+DRAWDOWN = 16
+RISK_REWARD = 17
+FEE_BUDGET = 18
+NO_BREAKOUT = 19
+MINIMUM_TRADE = 20
+"""Refuses nothing: the binding "cap" of an order that the floor of one minimum trade lifted."""
 
 REFUSAL_NAMES = (
     "",
@@ -28,6 +37,14 @@ REFUSAL_NAMES = (
     "cash_buffer",
     "venue_cash",
     "price_moved",
+    "edge_brake",
+    "heat",
+    "volatility_room",
+    "drawdown",
+    "risk_reward",
+    "fee_budget",
+    "no_breakout",
+    "minimum_trade",
 )
 
 HOLD = 0

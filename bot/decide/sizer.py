@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bot.decide import codes
-from bot.decide.allocation import FEE_RESERVE, MIN_STOP_TO_COST, SLIPPAGE, Rules
-from bot.decide.costs import break_even_move, loss_per_unit
+from bot.decide.costs import FEE_RESERVE, MIN_STOP_TO_COST, SLIPPAGE, Rules, break_even_move, loss_per_unit
+from bot.decide.exits import exit_parts
 from bot.decide.kelly import BRAKE_FULL, Edge, edge_brake
 from bot.decide.risk import drawdown_scale
 
@@ -28,16 +28,8 @@ GAP_MAJOR = 0.02
 GAP_OTHER = 0.04
 """Loss beyond the stop to reckon with, as a share of notional: BTC and ETH; the others (quant, correction 6)."""
 
-LEG_SHARE = 0.33
-"""Smallest part of a position that the ladder sells at once."""
-
-EDGE_BRAKE = 13
-HEAT = 14
-VOLATILITY_ROOM = 15
-DRAWDOWN = 16
-MINIMUM_TRADE = 17
-NAMES = (*codes.REFUSAL_NAMES, "edge_brake", "heat", "volatility_room", "drawdown", "minimum_trade")
-"""Name by code: those of ``codes`` and those that only this sizer gives; the last one refuses nothing."""
+FEE_BUDGET = 0.01
+"""Share of equity that may go into fees within 30 days (quant 3c)."""
 
 
 class Candidate(NamedTuple):
@@ -52,6 +44,8 @@ class Candidate(NamedTuple):
     """Allowance for a fall through the stop, a fraction of notional."""
     held_usd: float
     """Of this coin over all accounts, pending entries included."""
+    wish_usd: float
+    """What the strategy asks for; infinite where it leaves the size to the legs."""
 
 
 class Holdings(NamedTuple):
@@ -59,7 +53,7 @@ class Holdings(NamedTuple):
 
     equity: float
     base_usd: float
-    """What the blend is a share of: equity, or free cash only (PRO_MODE off)."""
+    """What the blend is a share of: equity, or free cash and what is held of the coin (PRO_MODE off)."""
     free_cash: float
     """Over all accounts."""
     venue_free_cash: float
@@ -72,6 +66,8 @@ class Holdings(NamedTuple):
     """Of the open book, see ``book_variance``."""
     covariance: float
     """Of the candidate with the open book, see ``book_covariance``."""
+    fees_usd: float
+    """Paid in the last 30 days, and due when open positions and pending entries are sold."""
     trades: int
     """Trades ever closed."""
 
@@ -84,6 +80,8 @@ class Limits(NamedTuple):
     cash_buffer: float
     daily_loss: float
     max_drawdown: float
+    fee_budget: float
+    """Share of equity that 30 days of fees may take."""
     min_trade: float
     max_positions: int
     kelly_weight: float
@@ -104,6 +102,8 @@ class Blend(NamedTuple):
     kelly: float
     volatility: float
     equity: float
+    mixed: float
+    """The weighted legs."""
     scale: float
     brake: float
     share: float
@@ -113,10 +113,12 @@ class Caps(NamedTuple):
     """Largest purchase in USD by each cap."""
 
     blend: float
+    """What legs and strategy ask for."""
     position: float
     room: float
     risk: float
     heat: float
+    fees: float
     buffer: float
     venue: float
 
@@ -143,6 +145,7 @@ class Order(NamedTuple):
 
 def kelly_leg(edge: Edge, risk_per_trade: float, loss: float, cap: float) -> float:
     """Share of equity: min(f_used, f_RCK, risk per trade) over the loss per unit, at most the cap (quant 2.2)."""
+    assert not math.isnan(edge.used + edge.constrained), "an edge is not a number"
     return min(min(edge.used, edge.constrained, risk_per_trade) / loss, cap)
 
 
@@ -222,7 +225,7 @@ def blend_of(candidate: Candidate, rules: Rules, holdings: Holdings, limits: Lim
     scale = drawdown_scale(holdings.drawdown, limits.max_drawdown)
     brake = edge_brake(holdings.trades, edge.chance)
     mixed = limits.kelly_weight * kelly + limits.volatility_weight * volatility + limits.equity_weight * equity
-    return Blend(loss, kelly, volatility, equity, scale, brake, mixed * scale * brake)
+    return Blend(loss, kelly, volatility, equity, mixed, scale, brake, mixed * scale * brake)
 
 
 def caps_of(candidate: Candidate, rules: Rules, holdings: Holdings, limits: Limits, blend: Blend) -> Caps:
@@ -232,28 +235,38 @@ def caps_of(candidate: Candidate, rules: Rules, holdings: Holdings, limits: Limi
     room = portfolio_room(candidate.volatility, holdings.variance, holdings.covariance, limits.volatility_ceiling)
     paid = 1.0 + rules.fee_in
     caps = Caps(
-        max(0.0, blend.share * holdings.base_usd - held),
+        max(0.0, min(candidate.wish_usd, blend.share * holdings.base_usd - held)),
         max(0.0, limits.position_cap * equity - held),
         room * equity,
         max(0.0, limits.risk_per_trade * equity / blend.loss - held),
         max(0.0, heat * equity - holdings.heat_usd) / (blend.loss + candidate.gap),
+        max(0.0, limits.fee_budget * equity - holdings.fees_usd) / (rules.fee_in + rules.fee_out)
+        if rules.fee_in + rules.fee_out > 0.0
+        else math.inf,
         max(0.0, holdings.free_cash - limits.cash_buffer * equity) / paid,
         max(0.0, holdings.venue_free_cash) * (1.0 - FEE_RESERVE) / paid,
     )
     # A NaN would slip past every comparison and lift the cap that it stands for.
     assert not math.isnan(equity + held + holdings.base_usd + holdings.free_cash), "a balance is not a number"
     assert not math.isnan(holdings.venue_free_cash + holdings.day_loss + holdings.heat_usd), "a balance is not a number"
-    assert not math.isnan(sum(caps)), "a cap cannot be computed"
+    assert not math.isnan(holdings.variance + holdings.covariance), "the volatility of the book is not a number"
+    assert not math.isnan(holdings.fees_usd + candidate.wish_usd), "fees or a wish are not a number"
+    fractions = limits.position_cap + limits.risk_per_trade + limits.cash_buffer + limits.daily_loss
+    fractions += limits.max_drawdown + limits.fee_budget + limits.volatility_ceiling
+    assert not math.isnan(fractions + limits.min_trade), "a limit is not a number"
+    assert not math.isnan(sum(caps) + blend.share), "a cap cannot be computed"
     return caps
 
 
 def hard_cap(caps: Caps) -> tuple[float, int]:
     """Return the smallest of the caps that hold for the floor too, in USD, and its code."""
-    room, code = caps.room, VOLATILITY_ROOM
+    room, code = caps.room, codes.VOLATILITY_ROOM
     if caps.risk < room:
         room, code = caps.risk, codes.RISK_PER_TRADE
     if caps.heat < room:
-        room, code = caps.heat, HEAT
+        room, code = caps.heat, codes.HEAT
+    if caps.fees < room:
+        room, code = caps.fees, codes.FEE_BUDGET
     if caps.buffer < room:
         room, code = caps.buffer, codes.CASH_BUFFER
     if caps.venue < room:
@@ -295,15 +308,15 @@ def size_order(
         limit = candidate.stop_distance / MIN_STOP_TO_COST
         return refused(caps.blend, codes.OK, codes.COSTS_TOO_HIGH, limit, round_trip)
     if blend.scale <= 0.0:
-        return refused(0.0, codes.OK, DRAWDOWN, limits.max_drawdown, holdings.drawdown)
+        return refused(0.0, codes.OK, codes.DRAWDOWN, limits.max_drawdown, holdings.drawdown)
     if blend.brake <= 0.0:
-        return refused(0.0, codes.OK, EDGE_BRAKE, BRAKE_FULL, edge.chance)
+        return refused(0.0, codes.OK, codes.EDGE_BRAKE, BRAKE_FULL, edge.chance)
 
     lot_usd = rules.lot_step * candidate.price
     room, binding = smallest_cap(caps)
     lots = lots_within(room, lot_usd)
     if lots * lot_usd < limits.min_trade:
-        if not limits.floor_allowed or blend.share <= 0.0 or candidate.held_usd > 0.0:
+        if not limits.floor_allowed or caps.blend <= 0.0 or candidate.held_usd > 0.0:
             if binding == codes.OK or room >= limits.min_trade:  # or it is the rounding to lots
                 actual = room if room < limits.min_trade else lots * lot_usd
                 return refused(room, binding, codes.BELOW_MIN_TRADE, limits.min_trade, actual)
@@ -312,7 +325,7 @@ def size_order(
         room, binding = hard_cap(caps)
         if lots * lot_usd > room:
             return refused(room, binding, binding, lots * lot_usd, room)
-        binding = MINIMUM_TRADE
+        binding = codes.MINIMUM_TRADE
     notional = lots * lot_usd
     minimum = max(rules.min_amount * candidate.price, rules.min_cost)
     if notional < minimum:
@@ -346,23 +359,3 @@ def lots_reaching(usd: float, lot_usd: float) -> int:
     if lots * lot_usd < usd:
         return lots + 1
     return lots
-
-
-def exit_parts(lots: int, price: float, stop_distance: float, rules: Rules) -> int:
-    """Parts in which a position can be sold: 3, 1, or 0 where it could not be sold at its stop.
-
-    Parts are sold above the entry price, the whole perhaps at its stop. The entry fee is taken off
-    first, as if the venue took it in coins. A part below the venue's minimum means one exit for all
-    (quant 1b, row 2).
-    """
-    owned = int(lots * (1.0 - rules.fee_in))
-    stop_price = price * (1.0 - stop_distance)
-    if not can_sell(owned, stop_price, rules):
-        return 0
-    return 3 if can_sell(int(owned * LEG_SHARE), price, rules) else 1
-
-
-def can_sell(lots: int, price: float, rules: Rules) -> bool:
-    """Whether the venue takes an order for so many lots at this price."""
-    amount = lots * rules.lot_step
-    return lots > 0 and amount >= rules.min_amount and amount * price >= rules.min_cost

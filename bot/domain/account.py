@@ -1,4 +1,4 @@
-"""What an account holds and what happened to it: balances, fees, fills, flows."""
+"""What an account holds and what happened to it: balances, fees, fills, flows, dust."""
 
 from __future__ import annotations
 
@@ -77,3 +77,19 @@ class Flow:
     def __post_init__(self) -> None:
         assert self.at.tzinfo is not None, "flow time must be tz-aware"
         assert self.amount != 0, "a flow of nothing is no flow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DustEvent:
+    """What is left of a position is too small for the venue: it is written off, all of it, at its cost."""
+
+    account: str
+    symbol: str
+    at: datetime
+
+    def __post_init__(self) -> None:
+        assert self.at.tzinfo is not None, "the time of a write-off must be tz-aware"
+
+
+BookEvent = Fill | Flow | DustEvent
+"""What the books are folded from, in the order in which it was recorded."""

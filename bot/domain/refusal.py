@@ -20,19 +20,29 @@ class RefusalCode(StrEnum):
     RISK_PER_TRADE = "risk_per_trade"
     CASH_BUFFER = "cash_buffer"
     VENUE_CASH = "venue_cash"
+    VOLATILITY_ROOM = "volatility_room"
+    HEAT = "heat"
+    FEE_BUDGET = "fee_budget"
+    EDGE_BRAKE = "edge_brake"
+    RISK_REWARD = "risk_reward"
+    NO_BREAKOUT = "no_breakout"
     MAX_POSITIONS = "max_positions"
     VENUE_DORMANT = "venue_dormant"
     VENUE_UNKNOWN = "venue_unknown"
     ORDER_PENDING = "order_pending"
     STALE_DATA = "stale_data"
+    SPREAD = "spread"
+    PRICE_DISAGREES = "price_disagrees"
     PRICE_MOVED = "price_moved"
     NO_MARKET = "no_market"
     BELOW_ACTIVATION = "below_activation"
+    ERROR_SHUTOFF = "error_shutoff"
     DAILY_LOSS = "daily_loss"
     DRAWDOWN = "drawdown"
     LOSS_STREAK = "loss_streak"
     TRANSFER_PENDING = "transfer_pending"
     PAUSED_BY_USER = "paused_by_user"
+    FOLLOWS_MASTER = "follows_master"
     ENTRY_NOT_FILLED = "entry_not_filled"
     ORDER_REJECTED = "order_rejected"
 
@@ -45,7 +55,7 @@ class Refusal:
     limit: float
     actual: float
     unit: str
-    """One of ``usd``, ``pct``, ``count``, ``score``, ``hours``, ``days``, ``base``."""
+    """One of ``usd``, ``pct``, ``count``, ``score``, ``ratio``, ``hours``, ``days``, ``base``."""
     symbol: str
     account: str
     bar_ms: int
@@ -61,8 +71,11 @@ class GuardReading:
 
     name: str
     used: float
+    """NaN where there is nothing to measure yet: the guard abstains, and ``about`` says why."""
     limit: float
     unit: str
     active: bool
     action: str
     """What the guard does while active, in plain words."""
+    about: str = ""
+    """Which venue or coin the values are of, where the guard watches several."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 SNAPSHOT_KEY = "snapshot"
-SNAPSHOT_SCHEMA_VERSION = 1
+SNAPSHOT_SCHEMA_VERSION = 2
 
 
 class VenueView(TypedDict):
@@ -29,6 +29,8 @@ class VenueView(TypedDict):
     balance_age_s: float | None
     foreign_assets: dict[str, str]
     """Coins that the bot did not buy: asset to quantity. Never counted, never touched."""
+    dust_usd: float
+    """What the coins have cost that are too small to sell and written off: no part of the equity."""
 
 
 class PositionView(TypedDict):
@@ -45,6 +47,8 @@ class PositionView(TypedDict):
     stop_price: float | None
     stop_resting: bool
     """True: the stop rests on the venue; False: the bot has yet to place it."""
+    too_small: bool
+    """The venue takes no order for so little: it can be neither sold nor protected."""
     r_multiple: float | None
     """(price - average price) / (average price - first stop)."""
     opened_at: str
@@ -77,11 +81,43 @@ class GuardView(TypedDict):
     """One limit as used / limit."""
 
     name: str
-    used: float
+    used: float | None
+    """None: nothing to measure yet, the guard abstains; ``about`` says why."""
     limit: float
     unit: str
     active: bool
     action: str
+    about: str
+    """Which venue or coin the values are of; '' where there is only one."""
+
+
+class ReachView(TypedDict):
+    """What an empty account of the present equity could buy of one coin on one venue, at full score."""
+
+    account: str
+    symbol: str
+    stop_pct: float | None
+    """Distance of the stop; None where it is not known (``refusal`` says why), and then all amounts are 0."""
+    order_usd: float
+    """The order that the limits would leave; 0: none."""
+    risk_usd: float
+    """Loss at its stop, costs included; of one minimum trade where there is no order."""
+    risk_pct: float
+    """The same as a share of equity: the effective risk per trade."""
+    round_trip_pct: float
+    """Move of the price that pays both fees."""
+    round_trip_usd: float
+    """Of the order, or of one minimum trade."""
+    refusal: str
+    """RefusalCode, '' where there is an order."""
+    refusal_limit: float | None
+    refusal_actual: float | None
+    refusal_unit: str
+    from_equity_usd: float | None
+    """Smallest equity, all of it on this venue, at which there is an order; None: none.
+
+    From the present one on; where the venue is dormant, from its minimum on.
+    """
 
 
 class OrderView(TypedDict):
@@ -102,6 +138,8 @@ class Snapshot(TypedDict):
     """The whole account at the end of a cycle."""
 
     schema_version: int
+    strategy: str
+    """``allocation`` or ``breakout``."""
     trading_mode: str
     """``LIVE``, ``PAPER``, ``SIMULATED`` or ``REPLAY``."""
     engine_mode: str
@@ -129,6 +167,10 @@ class Snapshot(TypedDict):
     risk_per_trade_pct: float
     effective_risk_pct: float | None
     """Largest loss to stop of an open position as a share of equity; None without positions."""
+    heat_usd: float
+    """What all stops together would cost now, fees and an allowance for gaps included."""
+    heat_limit_usd: float
+    """What they may cost at most before nothing more is bought."""
     next_decision_at: str
     next_cycle_at: str
     data_age_s: float | None
@@ -137,4 +179,5 @@ class Snapshot(TypedDict):
     positions: list[PositionView]
     coins: list[CoinView]
     guards: list[GuardView]
+    reach: list[ReachView]
     orders: list[OrderView]

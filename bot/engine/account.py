@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot.decide.allocation import Rules
+from bot.decide.costs import Rules
 from bot.domain.account import Balance, FeeSchedule
 from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
@@ -86,7 +86,7 @@ class Account:
         }
 
     def find_foreign(self, own: Mapping[str, Decimal]) -> None:
-        """Compare what the venue reports with what the bot holds, by base asset.
+        """Compare what the venue reports with what the bot bought, by base asset; ``own`` counts written-off dust.
 
         To be called when balances and fills have just been read: after a sale the balances are older
         than the books.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.domain.modes import TradingMode
+from bot.domain.modes import ExitRule, Strategy, TradingMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +13,18 @@ class EngineConfig:
     """Limits and habits of one engine; ``*_frac`` are fractions of equity."""
 
     trading_mode: TradingMode
+    strategy: Strategy
+    exit_rule: ExitRule
+    """Of breakout trades."""
+    leg_weights: tuple[float, float, float]
+    """Kelly, volatility and equity leg."""
+    size_on_equity: bool
+    """PRO_MODE; False: on free cash only."""
+    floor_allowed: bool
+    """MICRO_CAPITAL_MODE: one minimum trade may exceed blend and position cap."""
+    follows_master: bool
+    """MODE=MASTER_FOLLOW: nothing is entered on signals of its own."""
+    shuts_off_on_errors: bool
     coins: tuple[str, ...]
     symbols: tuple[str, ...]
     """One symbol per coin, in the order of preference among equal scores."""
@@ -26,6 +38,9 @@ class EngineConfig:
     drawdown_frac: float
     max_losses: int
     min_score: float
+    min_confidence: float
+    min_reward: float
+    """Net risk:reward that an entry needs."""
     min_trade_usd: float
     min_equity_usd: float
     venue_minimum_usd: Mapping[str, float]
@@ -39,4 +54,11 @@ class EngineConfig:
     decision_delay_s: float = 60.0
     """A bar is decided at least this long after its close: venues correct the last trades late."""
     stall_days: float = 14.0
+    fee_budget_frac: float = 0.01
+    """Share of equity that 30 days of fees may take (quant 3c)."""
+    max_spread_frac: float = 0.005
+    """Widest spread, as a share of the middle, at which anything is entered."""
+    max_disagreement_frac: float = 0.02
+    """Widest difference between the venues' prices of one coin at which it is entered."""
+    max_failed_cycles: int = 5
     snapshot_every_cycles: int = 1

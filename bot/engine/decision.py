@@ -7,66 +7,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from bot.books.book import Book
-from bot.decide import allocation, codes
-from bot.decide.allocation import Budget, Coin, Intent, Size
+from bot.decide import allocation, breakout, codes, exits
+from bot.decide.intents import Coin, Intent
 from bot.decide.risk import drawdown_scale
-from bot.domain.errors import VenueError
-from bot.domain.market import MS_PER_DAY, Ticker
+from bot.decide.sizer import Order
+from bot.domain.market import MS_PER_DAY
+from bot.domain.modes import Strategy
 from bot.domain.orders import Purpose
 from bot.domain.refusal import Refusal, RefusalCode
 from bot.engine.account import Account, PositionKey, key_of, key_text
+from bot.engine.bars import DailyBars
 from bot.engine.config import EngineConfig
+from bot.engine.decision_record import Verdict, decision_record, entry_reason, nan_to_zero
 from bot.engine.desk import OrderDesk
-from bot.engine.history import History
+from bot.engine.exposure import Entry, Exposure
+from bot.engine.gates import Gates
 from bot.engine.refuser import Refuser
+from bot.engine.sizing import Sized, Sizing, Standing
 from bot.engine.state import EngineState, ExitPlan
 from bot.ports import DecisionRecord, Ledger
 
-DAILY = "1d"
-FETCH_AGAIN_AFTER = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """An entry that passed every limit, ready to be sent."""
-
-    account: Account
-    symbol: str
-    lots: int
-    reason: str
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What became of one coin's decision; ``action`` is a code of the core."""
-
-    action: int
-    size: Size | None = None
-    entry: Entry | None = None
-    refusal: Refusal | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """The account as a whole at the decision; USD and fractions."""
-
-    equity: float
-    drawdown: float
-    risk_frac: float
-    max_positions: int
-    block: tuple[RefusalCode, float, float, str] | None
-    """What forbids entries on all accounts."""
-    halted: bool
-    """Nothing is sold either: positions keep their stops."""
+HALF_SIZE = 0.5
+"""Of the first entry after a pause for losses."""
 
 
 class Decider:
-    """Keeps the daily histories and decides when a bar has closed."""
+    """Decides the coins whose daily bar has closed."""
 
     def __init__(
         self,
@@ -84,86 +54,87 @@ class Decider:
         self._book = book
         self._desk = desk
         self._state = state
-        self.histories = {symbol: History() for symbol in config.symbols}
+        self.bars = DailyBars(config=config, ledger=ledger, accounts=accounts, state=state)
+        self.histories = self.bars.histories
         self.last: dict[str, DecisionRecord] = {}
         self.refuser = Refuser(ledger, self.histories)
         self.targets: dict[str, float] = {}
-        self._fetch_after = datetime.min.replace(tzinfo=UTC)
-        for symbol, history in self.histories.items():
-            history.extend(ledger.bars(config.bar_source, symbol, DAILY))
-
-    # -- when ------------------------------------------------------------------------------------
-
-    def next_decision_at(self, now: datetime) -> datetime:
-        """When the next daily bar will have been closed long enough."""
-        midnight = datetime.combine(now.date(), datetime.min.time(), tzinfo=UTC)
-        due = midnight + timedelta(seconds=self._config.decision_delay_s)
-        return due if now < due else due + timedelta(days=1)
-
-    def due_symbols(self, now: datetime) -> list[str]:
-        """Coins with a closed bar that is not decided; fetches new bars when they should be there."""
-        newest_ms = _last_closed_bar(now, self._config.decision_delay_s)
-        if now >= self._fetch_after and any((h.last_open_ms or 0) < newest_ms for h in self.histories.values()):
-            self._fetch(now, newest_ms)
-        due = []
-        for symbol, history in self.histories.items():
-            last = history.last_open_ms
-            if last is not None and last > self._state.last_decided_bar.get(symbol, -1) and last >= newest_ms:
-                due.append(symbol)
-        return due
-
-    def _fetch(self, now: datetime, newest_ms: int) -> None:
-        primary = self._accounts[self._config.primary_account]
-        for symbol, history in self.histories.items():
-            since = 0 if history.last_open_ms is None else history.last_open_ms + 1
-            try:
-                bars = [c for c in primary.venue.candles(symbol, DAILY, since) if c.open_ms <= newest_ms]
-            except VenueError:
-                continue  # one coin's silence must not take the others with it
-            self._ledger.record_bars(self._config.bar_source, symbol, DAILY, history.extend(bars))
-        if any((h.last_open_ms or 0) < newest_ms for h in self.histories.values()):
-            self._fetch_after = now + FETCH_AGAIN_AFTER
+        self.rewards: dict[str, float] = {}
+        """Net risk:reward of the last sized entry by symbol."""
+        self.exposure = Exposure(accounts=accounts, book=book, desk=desk, state=state, histories=self.histories)
+        self.sizing = Sizing(config=config, accounts=accounts, book=book, desk=desk, exposure=self.exposure)
+        self.gates = Gates(config=config, accounts=accounts, book=book)
 
     # -- what ------------------------------------------------------------------------------------
 
     def decide(self, symbols: list[str], standing: Standing, now: datetime) -> list[Entry]:
         """Decide these coins; exits go into the state, entries are returned, the rest is refused."""
-        ranked = sorted(symbols, key=lambda s: -_nan_to_zero(self.histories[s].score()))
+        ranked = sorted(symbols, key=lambda s: -nan_to_zero(self.histories[s].score()))
         entries: list[Entry] = []
         for symbol in ranked:
             coin = self._coin(symbol)
-            intent = self._intent(coin, standing, self._config.min_score)
+            intent = self._intent(symbol, coin, standing, self._config.min_score)
             self.targets[symbol] = intent.target_usd
             self._drop_exits(symbol)
-            verdict = Verdict(action=intent.action)
+            verdict = Verdict(intent.action)
             if intent.action == codes.REFUSE:
-                verdict.refusal = self.refuser.from_core(
-                    intent.code,
-                    symbol=symbol,
-                    now=now,
-                    limit=intent.limit,
-                    actual=intent.actual,
-                    notional_usd=intent.gap_usd,
-                )
+                verdict = Verdict(codes.REFUSE, refusal=self._refused(symbol, intent, now))
             elif intent.action in (codes.ENTER, codes.ADD):
                 verdict = self._entry(symbol, coin, intent, standing=standing, entries=entries, now=now)
             elif intent.action in (codes.REDUCE, codes.EXIT) and (
                 standing.halted or not self._plan_exit(symbol, coin, intent)
             ):
-                verdict.action = codes.HOLD
+                verdict = Verdict(codes.HOLD)
             if verdict.entry is not None:
                 entries.append(verdict.entry)
             if verdict.refusal is not None:
                 self.refuser.record(verdict.refusal)
             else:
                 self.refuser.last.pop(symbol, None)
-            self._store(symbol, coin, intent, verdict, now)
+            record = decision_record(
+                symbol, coin, intent, verdict, config=self._config, history=self.histories[symbol], now=now
+            )
+            self._ledger.record_decision(record)
+            self.last[symbol] = record
+            self._state.last_decided_bar[symbol] = record.bar_ms
         return entries
 
-    def _intent(self, coin: Coin, standing: Standing, min_score: float) -> Intent:
-        scale = drawdown_scale(standing.drawdown, self._config.drawdown_frac)
-        cap, coins = self._config.position_cap_frac, len(self._config.symbols)
-        return allocation.intend(coin, standing.equity, cap, coins, scale, min_score, self._config.min_trade_usd)
+    def _refused(self, symbol: str, intent: Intent, now: datetime) -> Refusal:
+        return self.refuser.from_core(
+            intent.code,
+            symbol=symbol,
+            now=now,
+            limit=intent.limit,
+            actual=intent.actual,
+            notional_usd=intent.gap_usd,
+        )
+
+    def _intent(self, symbol: str, coin: Coin, standing: Standing, min_score: float) -> Intent:
+        """What the strategy wants of a coin."""
+        if self._config.strategy is Strategy.BREAKOUT:
+            return breakout.intend(coin, self._since_breakout(symbol), min_score)
+        return allocation.intend(
+            coin,
+            standing.equity,
+            self._config.position_cap_frac,
+            self.sizing.base_usd(coin, standing),
+            self.sizing.entry_cap(symbol, coin, standing),
+            len(self._config.symbols),
+            drawdown_scale(standing.drawdown, self._config.drawdown_frac),
+            min_score,
+            self._config.min_trade_usd,
+        )
+
+    def _since_breakout(self, symbol: str) -> float:
+        """Bars since a breakout that has not been traded: after an exit the next one has to be newer."""
+        history = self.histories[symbol]
+        since, last_close_ms = history.since_breakout(), history.last_close_ms
+        if math.isnan(since) or last_close_ms is None:
+            return math.nan
+        closed_ms = last_close_ms - since * MS_PER_DAY
+        exits_at = (trade.closed_at for trade in reversed(self._book.trades) if trade.symbol == symbol)
+        last_exit = next(exits_at, None)
+        return math.nan if last_exit is not None and last_exit.timestamp() * 1000 >= closed_ms else since
 
     def _coin(self, symbol: str) -> Coin:
         history = self.histories[symbol]
@@ -178,7 +149,7 @@ class Decider:
         return Coin(
             history.score(),
             history.volatility(),
-            allocation.stop_distance(history.atr(), price),
+            exits.stop_distance(history.atr(), price, self.sizing.stop_atr),
             price,
             close,
             held + pending,
@@ -204,37 +175,56 @@ class Decider:
     def _entry(
         self, symbol: str, coin: Coin, intent: Intent, *, standing: Standing, entries: list[Entry], now: datetime
     ) -> Verdict:
-        gap = intent.gap_usd
-        if self._state.half_size_next and intent.action == codes.ENTER:
-            # At least the smallest trade, or a small account could never enter again; 1 %: lots are rounded down.
-            gap = max(0.5 * gap, min(gap, 1.01 * self._config.min_trade_usd))
-        refusal = self._blocked(symbol, gap, standing, now)
+        refusal = self._blocked(symbol, intent.gap_usd, standing, now)
         if refusal is not None:
             return Verdict(action=codes.REFUSE, refusal=refusal)
-        candidates, refusal = self._candidates(symbol, gap, standing, entries, now)
+        candidates, refusal = self._candidates(symbol, intent.gap_usd, standing, entries, now)
+        refused: Sized | None = None
         for account in candidates:
-            rules = account.rules[symbol]
             # At the price at which this account would buy: another one's price may be another.
             priced = coin._replace(price=float(account.tickers[symbol].bid))
-            size = allocation.size_entry(gap, priced, rules, self._budget(account, standing))
-            if size.lots > 0:
+            sized = self._sized(symbol, priced, intent, account, standing=standing, entries=entries)
+            order = sized.order
+            self.rewards[symbol] = sized.reward
+            if order.lots > 0:
+                rules = account.rules[symbol]
                 self._state.entry_stop_frac[key_text(account.name, symbol)] = coin.stop_distance
-                account.spent_usd += size.notional * (1.0 + rules.fee_in)
-                reason = f"score {coin.score:.2f}, target ${intent.target_usd:.2f}"
-                entry = Entry(account=account, symbol=symbol, lots=size.lots, reason=reason)
-                return Verdict(action=intent.action, size=size, entry=entry)
+                account.spent_usd += order.notional * (1.0 + rules.fee_out)  # venues hold the worst fee, the taker's
+                entry = Entry(
+                    account=account,
+                    symbol=symbol,
+                    lots=order.lots,
+                    notional_usd=order.notional,
+                    stop_frac=coin.stop_distance,
+                    reason=entry_reason(self._config.strategy, coin, intent),
+                )
+                return Verdict(action=intent.action, sized=sized, entry=entry)
             if account is candidates[0]:  # the cheapest account's own reason says most
+                refused = sized
                 refusal = self.refuser.from_core(
-                    size.code,
+                    order.code,
                     symbol=symbol,
                     now=now,
                     account=account.name,
-                    limit=size.limit,
-                    actual=size.actual,
-                    notional_usd=size.notional,
+                    limit=order.limit,
+                    actual=order.actual,
+                    notional_usd=order.notional,
                 )
         assert refusal is not None, f"{symbol}: no account, and no reason why"
-        return Verdict(action=codes.REFUSE, refusal=refusal)
+        return Verdict(action=codes.REFUSE, sized=refused, refusal=refusal)
+
+    def _sized(
+        self, symbol: str, coin: Coin, intent: Intent, account: Account, *, standing: Standing, entries: list[Entry]
+    ) -> Sized:
+        """Size the wish; after a pause for losses the first entry is half of what it would be."""
+        sized = self.sizing.size(symbol, coin, intent.gap_usd, account, standing=standing, entries=entries)
+        if not self._state.half_size_next or intent.action != codes.ENTER or sized.order.lots == 0:
+            return sized
+        # At least the smallest order, or a small account could never enter again; 1 %: lots are rounded down.
+        whole, rules = sized.order.notional, account.rules[symbol]
+        smallest = max(self._config.min_trade_usd, rules.min_amount * coin.price, rules.min_cost)
+        half = max(HALF_SIZE * whole, min(whole, 1.01 * smallest))
+        return self.sizing.size(symbol, coin, half, account, standing=standing, entries=entries)
 
     def _blocked(self, symbol: str, gap: float, standing: Standing, now: datetime) -> Refusal | None:
         if standing.block is not None:
@@ -263,7 +253,7 @@ class Decider:
         fit: list[Account] = []
         first_refusal: Refusal | None = None
         for account in self._accounts.values():
-            unfit = self._why_unfit(account, symbol, taken, standing.max_positions, now)
+            unfit = self.gates.why_unfit(account, symbol, taken, standing.max_positions, now)
             if unfit is None:
                 fit.append(account)
             elif first_refusal is None:
@@ -281,51 +271,6 @@ class Decider:
         fit.sort(key=lambda account: account.rules[symbol].fee_in + account.rules[symbol].fee_out)
         return fit, first_refusal
 
-    def _why_unfit(
-        self, account: Account, symbol: str, taken: set[PositionKey], max_positions: int, now: datetime
-    ) -> tuple[RefusalCode, float, float, str] | None:
-        """Why this account takes no entry in the symbol: (code, limit, actual, unit), or None."""
-        if not account.fresh:
-            return RefusalCode.VENUE_UNKNOWN, 0.0, 0.0, "count"
-        ticker = account.tickers.get(symbol)
-        if symbol not in account.instruments or ticker is None:
-            return RefusalCode.NO_MARKET, 0.0, 0.0, "count"
-        if (account.name, symbol) not in taken and len(taken) >= max_positions:
-            return RefusalCode.MAX_POSITIONS, float(max_positions), float(len(taken)), "count"
-        minimum = self._config.venue_minimum_usd.get(account.name, 0.0)
-        worth = self.account_equity(account)
-        if worth < minimum:
-            return RefusalCode.VENUE_DORMANT, minimum, worth, "usd"
-        age_s = (now - ticker.at).total_seconds()
-        if age_s > self._config.stale_after_s:
-            return RefusalCode.STALE_DATA, self._config.stale_after_s / 3600, age_s / 3600, "hours"
-        return None
-
-    def account_equity(self, account: Account) -> float:
-        """Cash and own positions of one account in USD, from the books and its last prices."""
-        cash = sum(
-            (amount for (name, _), amount in self._book.cash.items() if name == account.name),
-            Decimal(0),
-        )
-        coins = 0.0
-        for (name, symbol), position in self._book.positions.items():
-            ticker: Ticker | None = account.tickers.get(symbol)
-            if name == account.name:
-                coins += float(position.quantity * ticker.bid) if ticker else float(position.cost)
-        return float(cash) + coins
-
-    def _budget(self, account: Account, standing: Standing) -> Budget:
-        free = {a.name: max(0.0, a.free_cash_usd() - self._desk.doubtful_usd(a.name)) for a in self._accounts.values()}
-        return Budget(
-            standing.equity,
-            sum(free.values()),
-            free[account.name],
-            self._config.position_cap_frac,
-            standing.risk_frac,
-            self._config.cash_buffer_frac,
-            self._config.min_trade_usd,
-        )
-
     def _drop_exits(self, symbol: str) -> None:
         """Forget what an older decision wanted to sell and could not: the newer one knows better."""
         for name in [name for name in self._state.exits if key_of(name)[1] == symbol]:
@@ -339,6 +284,7 @@ class Decider:
         to_sell = -intent.gap_usd
         planned = False
         held = [key for key in self._book.positions if key[1] == symbol and key[0] in self._accounts]
+        held = [key for key in held if symbol in self._accounts[key[0]].rules]  # else its market is gone at present
         held.sort(key=lambda key: -self._accounts[key[0]].rules[symbol].fee_out)
         for key in held:
             position = self._book.positions[key]
@@ -372,85 +318,63 @@ class Decider:
             if len(self.histories[symbol]) == 0:
                 continue
             coin = self._coin(symbol)._replace(score=1.0, held_usd=0.0)
-            intent = self._intent(coin, standing, 0.0)
+            intent = self._wish_at_full_score(symbol, coin, standing)
             for account in self._accounts.values():
                 if symbol not in account.rules or intent.action != codes.ENTER:
                     continue
-                worth, minimum = self.account_equity(account), self._config.venue_minimum_usd.get(account.name, 0.0)
+                worth = self.gates.account_equity(account)
+                minimum = self._config.venue_minimum_usd.get(account.name, 0.0)
                 if worth < minimum:
                     nearest = nearest or f"{account.name} is dormant: it holds ${worth:.2f} of at least ${minimum:.2f}"
                     continue
-                size = allocation.size_entry(
-                    intent.gap_usd, coin, account.rules[symbol], self._budget(account, standing)
-                )
-                if size.lots > 0:
+                order = self._sized(symbol, coin, intent, account, standing=standing, entries=[]).order
+                if order.lots > 0:
                     return True, ""
-                if size.notional > best:
-                    best = size.notional
-                    nearest = _stall_words(size, symbol, account.name, standing)
+                if order.notional > best:
+                    best = order.notional
+                    nearest = stall_words(order, symbol, account.name, standing)
         return False, nearest
 
-    # -- records ---------------------------------------------------------------------------------
+    def _wish_at_full_score(self, symbol: str, coin: Coin, standing: Standing) -> Intent:
+        if self._config.strategy is Strategy.BREAKOUT:
+            return breakout.intend(coin, 0.0, 0.0)
+        return self._intent(symbol, coin, standing, 0.0)
 
-    def _store(self, symbol: str, coin: Coin, intent: Intent, verdict: Verdict, now: datetime) -> None:
-        size = verdict.size
-        history = self.histories[symbol]
-        details: dict[str, float | str | None] = {
-            "bar_source": self._config.bar_source,
-            "price": coin.price,
-            "bar_close": coin.bar_close,
-            "volatility": _none_if_nan(coin.volatility),
-            "stop_distance": _none_if_nan(coin.stop_distance),
-            "held_usd": coin.held_usd,
-            "target_usd": _none_if_nan(intent.target_usd),
-            "gap_usd": intent.gap_usd,
-            "code": verdict.refusal.code.value if verdict.refusal is not None else codes.REFUSAL_NAMES[intent.code],
-            "binding": codes.REFUSAL_NAMES[size.binding] if size is not None else "",
-            "notional_usd": size.notional if size is not None else None,
-        }
-        last = history.last_open_ms
-        assert last is not None, f"{symbol} was decided without a bar"
-        record = DecisionRecord(
-            symbol=symbol,
-            account=verdict.entry.account.name if verdict.entry is not None else "",
-            bar_ms=last,
-            first_bar_ms=history.open_ms[0],
-            bars=len(history),
-            action=codes.ACTION_NAMES[verdict.action],
-            score=_nan_to_zero(coin.score),
-            details=details,
-            at=now,
-        )
-        self._ledger.record_decision(record)
-        self.last[symbol] = record
-        self._state.last_decided_bar[symbol] = last
+    # -- what the guards show --------------------------------------------------------------------
+
+    confidence_about = "not armed: no measured evidence yet; it lets pass"
+    """The trade filter abstains until its evidence has been measured out of sample."""
+
+    def reward(self, now: datetime) -> tuple[float, str]:
+        """Lowest net risk:reward among the coins that were sized last, and where it is from; NaN without one."""
+        words = self.sizing.reward_words(now)
+        if words:
+            return self.sizing.record(now).reward, words
+        known = {symbol: value for symbol, value in self.rewards.items() if not math.isnan(value)}
+        if not known:
+            return math.nan, "no entry has been sized yet"
+        lowest = min(known, key=lambda symbol: known[symbol])
+        return known[lowest], lowest
 
 
-def _stall_words(size: Size, symbol: str, account: str, standing: Standing) -> str:
+def stall_words(order: Order, symbol: str, account: str, standing: Standing) -> str:
     """Say what the limits leave, and the ways out."""
     words = (
-        f"the limits leave no order above the minimums: at most ${size.notional:.2f} of {symbol} on {account} "
-        f"({codes.REFUSAL_NAMES[size.code]}), with equity ${standing.equity:.2f}. Ways out: "
+        f"the limits leave no order above the minimums: at most ${order.notional:.2f} of {symbol} on {account} "
+        f"({codes.REFUSAL_NAMES[order.code]}), with equity ${standing.equity:.2f}. Ways out: "
     )
-    if size.code == codes.COSTS_TOO_HIGH:
+    if order.code == codes.COSTS_TOO_HIGH:
         return words + "a venue with lower fees, or larger daily ranges"
+    # The values of these two are no amounts: no deposit helps.
+    if order.code == codes.EDGE_BRAKE:
+        return words + "better results, or time in which the present ones fade"
+    if order.code == codes.RISK_REWARD:
+        return words + "a venue with lower fees or larger daily ranges; without price targets, better results or time"
     ways = []
-    if size.actual > 0:
-        ways.append(f"a deposit (from about ${standing.equity * size.limit / size.actual:.2f} of equity it would fit)")
+    if order.actual > 0:
+        ways.append(
+            f"a deposit (from about ${standing.equity * order.limit / order.actual:.2f} of equity it would fit)"
+        )
     if standing.drawdown > 0:
         ways.append(f"a smaller drawdown than {standing.drawdown * 100:.1f} %, which shrinks every size")
     return words + ", or ".join([*ways, "a venue with smaller minimums"])
-
-
-def _last_closed_bar(now: datetime, delay_s: float) -> int:
-    """Opening time (ms) of the newest daily bar that closed at least ``delay_s`` ago."""
-    closed_ms = int((now.timestamp() - delay_s) * 1000)
-    return closed_ms // MS_PER_DAY * MS_PER_DAY - MS_PER_DAY
-
-
-def _nan_to_zero(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
-
-
-def _none_if_nan(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -21,13 +21,18 @@ from bot.domain.snapshot import SNAPSHOT_KEY, CoinView, Snapshot
 from bot.domain.tier import ScalingTier
 from bot.engine.account import Account, key_of, key_text
 from bot.engine.config import EngineConfig
-from bot.engine.decision import Decider, Entry, Standing
+from bot.engine.decision import Decider
 from bot.engine.desk import OrderDesk
+from bot.engine.dust import write_off_dust
+from bot.engine.exits import ExitPlanner
+from bot.engine.exposure import Entry
+from bot.engine.facts import GuardFacts, has_failed, quotes_of, venues_of
 from bot.engine.flows import FlowDetector
 from bot.engine.guards import Guards
 from bot.engine.protect import Protector
 from bot.engine.rebuild import note_risks, rebuilt_book
 from bot.engine.report import Totals, build_snapshot
+from bot.engine.sizing import Standing
 from bot.engine.state import ExitPlan, StateKeeper, parse_time
 from bot.engine.tiers import TierKeeper
 from bot.ports import ControlQueue, EquityPoint, GuardEvent, Ledger, Venue
@@ -90,6 +95,14 @@ class Engine:
         self.decider = Decider(
             config=config, ledger=ledger, accounts=self.accounts, book=self.book, desk=self.desk, state=self.state
         )
+        self.exit_planner = ExitPlanner(
+            config=config,
+            accounts=self.accounts,
+            book=self.book,
+            desk=self.desk,
+            keeper=self._keeper,
+            histories=self.decider.histories,
+        )
         earlier = ledger.value(SNAPSHOT_KEY)
         self._earlier: dict[str, CoinView] = (
             {coin["symbol"]: coin for coin in earlier["coins"]} if isinstance(earlier, dict) else {}
@@ -122,7 +135,7 @@ class Engine:
         decided, entries = self._decide(now) if decides else ([], [])
         self._execute(entries, now)
         next_cycle_at = now + timedelta(seconds=self.config.poll_s)
-        snapshot = self._record(now, next_cycle_at, bool(decided))
+        snapshot = self._record(now, next_cycle_at)
         return CycleResult(
             at=now,
             equity=self._last_equity,
@@ -167,6 +180,7 @@ class Engine:
         elif command == "resume":
             state.paused = False
             state.flatten = False
+            self.guards.forget_errors()
             state.exits = {name: plan for name, plan in state.exits.items() if plan.reason != FLATTEN_REASON}
             if state.halted_by != "drawdown" or arguments.get("reset_drawdown"):
                 state.halted_by = ""
@@ -186,6 +200,14 @@ class Engine:
         streak_at = parse_time(self.state.streak_counts_from)
         if streak_at is not None and any(p.opened_at > streak_at for p in self.book.positions.values()):
             self.state.half_size_next = False  # the first re-entry has been made
+        write_off_dust(
+            accounts=self.accounts,
+            book=self.book,
+            desk=self.desk,
+            ledger=self._ledger,
+            keeper=self._keeper,
+            now=now,
+        )
         for flow in self.flows.detect(now, self._last_equity):
             equity_before = self._equity()
             self.performance = performance.with_flow(self.performance, flow.amount, equity_before)
@@ -204,17 +226,28 @@ class Engine:
             self.performance = self._measured
         self._last_equity = float(equity)
         since = parse_time(self.state.streak_counts_from)
+        accounts = self.accounts.values()
+        reward, reward_about = self.decider.reward(now)
         self.guards.evaluate(
-            now=now,
-            equity=float(equity),
-            drawdown=performance.drawdown_pct(self._measured) / 100,
-            daily_loss=performance.daily_loss_pct(self._measured) / 100,
-            losses_in_a_row=loss_streak(self.book.trades, since),
-            cash_frac=float(self.book.cash_usd / equity) if equity > 0 else 1.0,
-            positions=len(self.book.positions),
-            max_positions=self._max_positions(),
-            waiting_for=", ".join(a.name for a in self.accounts.values() if not a.settled_once),
-            frozen=still,
+            GuardFacts(
+                now=now,
+                equity=float(equity),
+                drawdown=performance.drawdown_pct(self._measured) / 100,
+                daily_loss=performance.daily_loss_pct(self._measured) / 100,
+                losses_in_a_row=loss_streak(self.book.trades, since),
+                cash_frac=float(self.book.cash_usd / equity) if equity > 0 else 1.0,
+                positions=len(self.book.positions),
+                max_positions=self._max_positions(),
+                heat_usd=self.decider.exposure.heat_usd(),
+                fees_usd=self.decider.exposure.fees_usd(now),
+                venues=venues_of(accounts, self.decider.gates, self.config),
+                quotes=quotes_of(accounts, self.config.symbols, now),
+                reward=reward,
+                reward_about=reward_about,
+                confidence_about=self.decider.confidence_about,
+                waiting_for=", ".join(a.name for a in accounts if not a.settled_once),
+                frozen=still,
+            )
         )
         activated = []
         for name, reading in self.guards.changed(self.state.active_guards).items():
@@ -250,6 +283,7 @@ class Engine:
                     notional_usd=float(order.quantity * (order.price or Decimal(0))),
                 )
             )
+        self.exit_planner.plan_all(now)
         self.protector.protect_all(now)
 
     def _scale(self, now: datetime) -> str:
@@ -260,7 +294,7 @@ class Engine:
     def _decide(self, now: datetime) -> tuple[list[str], list[Entry]]:
         if self.guards.mode is EngineMode.HALTED and not all(a.settled_once for a in self.accounts.values()):
             return [], []
-        symbols = self.decider.due_symbols(now)
+        symbols = self.decider.bars.due_symbols(now)
         if not symbols:
             return [], []
         standing = self._standing(now)
@@ -270,9 +304,15 @@ class Engine:
 
     def _execute(self, entries: list[Entry], now: datetime) -> None:
         self._keeper.save()  # stop distances and exit plans are durable before anything is sent
+        for key in self.exit_planner.plan_all(now):  # a bar that came with the decision raises stops
+            self.protector.protect(key, now)
         for name in list(self.state.exits):
             self.protector.protect(key_of(name), now)
         for entry in entries:
+            if not entry.account.fresh:  # it has fallen silent since the decision, at an order before this one
+                self._forget_stop_distance(entry.account.name, entry.symbol)
+                self._refuse(RefusalCode.VENUE_UNKNOWN, entry, 0.0, now)
+                continue
             instrument = entry.account.instruments[entry.symbol]
             ticker = entry.account.tickers[entry.symbol]
             order = self.desk.place(
@@ -289,14 +329,14 @@ class Engine:
             )
             if order.state is OrderState.REJECTED:
                 self._forget_stop_distance(entry.account.name, entry.symbol)
-                refuser = self.decider.refuser
-                refuser.record(
-                    refuser.build(
-                        RefusalCode.ORDER_REJECTED, symbol=entry.symbol, now=now, account=entry.account.name, actual=1.0
-                    )
-                )
+                self._refuse(RefusalCode.ORDER_REJECTED, entry, 1.0, now)
 
-    def _record(self, now: datetime, next_cycle_at: datetime, decided: bool) -> Snapshot | None:
+    def _refuse(self, code: RefusalCode, entry: Entry, actual: float, now: datetime) -> None:
+        refuser = self.decider.refuser
+        refuser.record(refuser.build(code, symbol=entry.symbol, now=now, account=entry.account.name, actual=actual))
+
+    def _record(self, now: datetime, next_cycle_at: datetime) -> Snapshot | None:
+        self.guards.count_cycle(failed=has_failed(self.accounts, self.decider.gates, self.desk))
         self._last_equity = float(self._equity())  # after this cycle's own orders and their fees
         equity = self._last_equity
         cash = float(self.book.cash_usd)
@@ -311,7 +351,7 @@ class Engine:
             fresh=fresh,
         )
         snapshot = None
-        if decided or self._cycle % self.config.snapshot_every_cycles == 0:
+        if self._cycle % self.config.snapshot_every_cycles == 0:
             snapshot = self.snapshot(now, next_cycle_at)
             self._snapshot_at = now
         self._last_at = now
@@ -339,6 +379,7 @@ class Engine:
             index=float(p.index),
             high_water_mark=float(p.high_water_mark),
             drawdown=performance.drawdown_pct(self._measured) / 100,
+            day_loss=performance.daily_loss_pct(self._measured) / 100,
             day_start_equity=equity - float(p.units * (p.index - p.day_start_index)),
             tier=self._tiers.current_name,
             max_positions=self._max_positions(),
@@ -401,11 +442,15 @@ class Engine:
         return self.book.equity(prices=prices, cash=self.book.cash)
 
     def _held_by_asset(self, account: Account) -> dict[str, Decimal]:
-        return {
-            account.instruments[symbol].base: position.quantity
-            for (name, symbol), position in self.book.positions.items()
-            if name == account.name and symbol in account.instruments
-        }
+        """What the bot bought and still lies there, dust that the books have written off included."""
+        bought = [(key, position.quantity) for key, position in self.book.positions.items()]
+        bought += [(key, dust.quantity) for key, dust in self.book.dust.items()]
+        held: dict[str, Decimal] = {}
+        for (name, symbol), quantity in bought:
+            if name == account.name and symbol in account.instruments:
+                base = account.instruments[symbol].base
+                held[base] = held.get(base, Decimal(0)) + quantity
+        return held
 
     def _priced(self) -> bool:
         """Whether everything that is held has a known price: a cost in its place would look like a loss or a gain."""
@@ -436,8 +481,10 @@ class Engine:
 
     def _standing(self, now: datetime) -> Standing:
         return Standing(
-            equity=self._last_equity,
+            now=now,
+            equity=float(self._equity()),  # after what this cycle's exits have cost
             drawdown=performance.drawdown_pct(self._measured) / 100,
+            day_loss=performance.daily_loss_pct(self._measured) / 100,
             risk_frac=self._risk_pct() / 100,
             max_positions=self._max_positions(),
             block=self.guards.entry_block(now),

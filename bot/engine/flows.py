@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from bot.books.book import Book
 from bot.domain.account import Flow
-from bot.engine.account import Account
+from bot.engine.account import Account, key_text
 from bot.engine.state import EngineState, parse_time
 from bot.ports import Ledger
 
@@ -29,14 +29,14 @@ class FlowDetector:
         self._accounts = accounts
         self._book = book
         self._state = state
-        self._seen_once: dict[tuple[str, str], Decimal] = {}
 
     def detect(self, now: datetime, equity: float) -> Iterator[Flow]:
         """Give the flows that are certain now, oldest account first; the caller books each before the next.
 
         The opening balance of an account counts at once; a later difference must stand unchanged in
         two cycles, because balances and fills are not read at the same instant. An account is open
-        only when its balance has been booked: a crash in between must not make a deposit of it.
+        only when its balance has been booked: a crash in between must not make a deposit of it. The first
+        sight outlives the process: else a bot that is started for one cycle at a time would never see a second.
         """
         for account in self._accounts.values():
             if not account.fresh:
@@ -46,17 +46,17 @@ class FlowDetector:
                 balance = account.balances.get(asset)
                 reported = balance.total if balance is not None else Decimal(0)
                 difference = reported - self._book.cash.get((account.name, asset), Decimal(0))
-                key = (account.name, asset)
+                name, unexplained = key_text(account.name, asset), self._state.unexplained
                 if abs(difference) < TOLERANCE:
-                    self._seen_once.pop(key, None)
-                elif opening or self._seen_once.get(key) == difference:
-                    self._seen_once.pop(key, None)
+                    unexplained.pop(name, None)
+                elif opening or Decimal(unexplained.get(name, "0")) == difference:
+                    unexplained.pop(name, None)
                     note = "opening balance" if opening else "deposit" if difference > 0 else "withdrawal"
                     if not opening:
                         self._watch_transfer(float(difference), equity, now)
                     yield Flow(account=account.name, asset=asset, amount=difference, at=now, note=note)
                 else:
-                    self._seen_once[key] = difference
+                    unexplained[name] = str(difference)
             if opening:
                 self._state.opened_accounts.append(account.name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from bot.decide import indicators, trend
+from bot.decide import breakout, indicators, trend
 from bot.decide.ensemble import WEIGHTS, ensemble_score
 from bot.domain.market import MS_PER_DAY, Candle
 
@@ -72,6 +72,10 @@ class History:
     def volatility(self) -> float:
         """Annual volatility as a fraction; NaN while the history is too short."""
         return indicators.annual_volatility(self._variance) if len(self.closes) > indicators.ATR_PERIOD else math.nan
+
+    def since_breakout(self) -> float:
+        """Bars since a close above the prior 20-day high, within the newest three; NaN where there is none."""
+        return breakout.bars_since_breakout(self.highs, self.closes, len(self.closes))
 
     def trigger_close(self, min_score: float) -> float:
         """Level that the next close must exceed for ``min_score``; NaN: there already, or unknown."""

@@ -19,6 +19,24 @@ from bot.engine.desk import OrderDesk
 from bot.engine.state import EngineState, ExitPlan, StopPlan
 
 
+def settled_stop(
+    state: EngineState, instrument: Instrument, name: str, average_price: Decimal, *, entering: bool
+) -> StopPlan:
+    """Where the stop of a position belongs. An addition moves it once it has ended, never down."""
+    distance = state.entry_stop_frac.get(name)
+    plan = state.stops.get(name)
+    if plan is None or (distance is not None and not entering):
+        assert distance is not None, f"position {name} has neither a stop nor a stop distance"
+        price = instrument.price_down(average_price * (1 - Decimal(repr(distance))))
+        if plan is not None:
+            price = max(price, Decimal(plan.stop_price))
+        plan = StopPlan(str(price), plan.first_stop_price if plan else str(price))
+        state.stops[name] = plan
+    if not entering:
+        state.entry_stop_frac.pop(name, None)
+    return plan
+
+
 class Protector:
     """Keeps one protective stop of the full size under every position and sells what must go."""
 
@@ -32,7 +50,8 @@ class Protector:
         """Look after every position, and after stops and plans whose position is gone."""
         keys = set(self._book.positions)
         keys.update((order.account, order.symbol) for order in self._desk.live(purpose=Purpose.STOP))
-        keys.update(key_of(name) for name in (*self._state.stops, *self._state.exits))
+        names = (*self._state.stops, *self._state.exits, *self._state.targets_reached)
+        keys.update(key_of(name) for name in names)
         for key in sorted(keys):
             self.protect(key, now)
 
@@ -52,18 +71,27 @@ class Protector:
         ticker = account.tickers.get(key[1])
         if instrument is None or ticker is None:
             return  # not traded here at present: no order can be sent
+        name = key_text(*key)
         if account.is_dust(key[1], quantity):
             # Too small to sell: it stays in the books. A plan must not wait and sell the next entry.
-            self._state.exits.pop(key_text(*key), None)
+            self._state.exits.pop(name, None)
+            self._state.targets_reached.pop(name, None)
             return
-        if key_text(*key) in self._state.exits:
+        entering = bool(self._desk.live(*key, purpose=Purpose.ENTRY))
+        plan = settled_stop(self._state, instrument, name, position.average_price, entering=entering)
+        wanted = Decimal(plan.stop_price)
+        if wanted >= ticker.bid and not self._rests(key, quantity, wanted):
+            # The price is there already: venues reject such a stop.
+            self._state.exits[name] = ExitPlan("0", f"the price is at its stop of {wanted} or below")
+        if name in self._state.exits:
             self._sell(account, key, quantity, ticker.bid, now)
             position = self._book.positions.get(key)
             if position is None:
                 self._forget(account, key, now)
                 return
             quantity = position.quantity
-        self._hold_stop(account, key, quantity, position.average_price, now)
+        if wanted < ticker.bid:
+            self._hold_stop(account, key, quantity, wanted, entering=entering, now=now)
 
     def _sell(self, account: Account, key: PositionKey, quantity: Decimal, bid: Decimal, now: datetime) -> None:
         plan = self._state.exits[key_text(*key)]
@@ -97,19 +125,16 @@ class Protector:
         return not any(order.side is Side.SELL for order in self._desk.live(*key))
 
     def _hold_stop(
-        self, account: Account, key: PositionKey, quantity: Decimal, average_price: Decimal, now: datetime
+        self, account: Account, key: PositionKey, quantity: Decimal, wanted: Decimal, *, entering: bool, now: datetime
     ) -> None:
-        instrument = account.instruments[key[1]]
-        entering = bool(self._desk.live(*key, purpose=Purpose.ENTRY))
-        wanted = self._stop_price(instrument, key_text(*key), average_price, entering=entering)
-        resting = [order for order in self._desk.live(*key) if order.side is Side.SELL]
-        if len(resting) == 1 and resting[0].remaining == quantity and resting[0].stop_price == wanted:
+        if self._rests(key, quantity, wanted):
             return
+        instrument = account.instruments[key[1]]
         if quantity < instrument.minimum_quantity_at(wanted):
             if not entering:  # what no stop can protect is not kept; the rest of an entry may still make it larger
                 self._state.exits[key_text(*key)] = ExitPlan("0", "too small for a stop")
             return
-        if resting and not self._taken_back(account, key, now):
+        if not self._taken_back(account, key, now):
             return
         position = self._book.positions.get(key)
         if position is None or position.quantity != quantity:
@@ -126,20 +151,10 @@ class Protector:
             now=now,
         )
 
-    def _stop_price(self, instrument: Instrument, name: str, average_price: Decimal, *, entering: bool) -> Decimal:
-        """Where the stop belongs. An addition moves it once it has ended, never down."""
-        distance = self._state.entry_stop_frac.get(name)
-        plan = self._state.stops.get(name)
-        if plan is None or (distance is not None and not entering):
-            assert distance is not None, f"position {name} has neither a stop nor a stop distance"
-            price = instrument.price_down(average_price * (1 - Decimal(repr(distance))))
-            if plan is not None:
-                price = max(price, Decimal(plan.stop_price))
-            plan = StopPlan(str(price), plan.first_stop_price if plan else str(price))
-            self._state.stops[name] = plan
-        if not entering:
-            self._state.entry_stop_frac.pop(name, None)
-        return Decimal(plan.stop_price)
+    def _rests(self, key: PositionKey, quantity: Decimal, wanted: Decimal) -> bool:
+        """Whether the stop is there as it should be, and nothing else that sells."""
+        resting = [order for order in self._desk.live(*key) if order.side is Side.SELL]
+        return len(resting) == 1 and resting[0].remaining == quantity and resting[0].stop_price == wanted
 
     def _forget(self, account: Account, key: PositionKey, now: datetime) -> None:
         for order in self._desk.live(*key, purpose=Purpose.STOP):
@@ -147,6 +162,7 @@ class Protector:
         name = key_text(*key)
         self._state.stops.pop(name, None)
         self._state.exits.pop(name, None)
+        self._state.targets_reached.pop(name, None)
 
     def cancel_entries(self, now: datetime, *, older_than_s: float = 0.0) -> list[Order]:
         """Take back resting entries of at least this age; returns those that are gone unfilled."""

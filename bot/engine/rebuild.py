@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from bot.books.book import Book
-from bot.domain.account import Flow
+from bot.domain.account import DustEvent, Flow
 from bot.domain.orders import Purpose
 from bot.engine.account import key_text
 from bot.engine.desk import OrderDesk
@@ -21,11 +21,14 @@ RISKS_KEPT = 50
 
 
 def rebuilt_book(ledger: Ledger, state: EngineState) -> Book:
-    """Apply every fill and flow of the ledger, and the remembered R of each position."""
+    """Apply every fill, flow and write-off of the ledger, and the remembered R of each position."""
     book = Book()
     for event in ledger.book_events():
         if isinstance(event, Flow):
             book.apply_flow(event)
+            continue
+        if isinstance(event, DustEvent):
+            book.book_dust(event.account, event.symbol)
             continue
         order = ledger.order(event.client_order_id)
         book.apply_fill(event, order.purpose if order is not None else "")

@@ -15,6 +15,10 @@ UNITS = {
     codes.SIGNAL_TOO_WEAK: ("score", 1.0),
     codes.COSTS_TOO_HIGH: ("pct", 100.0),
     codes.PRICE_MOVED: ("pct", 100.0),
+    codes.EDGE_BRAKE: ("pct", 100.0),
+    codes.DRAWDOWN: ("pct", 100.0),
+    codes.RISK_REWARD: ("ratio", 1.0),
+    codes.NO_BREAKOUT: ("count", 1.0),
 }
 """Unit and factor of a core code's limit and actual value; all others are USD."""
 
@@ -52,7 +56,7 @@ class Refuser:
             symbol=symbol,
             account=account,
             bar_ms=(history.last_open_ms if history is not None else None) or 0,
-            notional_usd=max(0.0, notional_usd),
+            notional_usd=max(0.0, notional_usd) if math.isfinite(notional_usd) else 0.0,
             at=now,
         )
 
@@ -73,6 +77,7 @@ class Refuser:
         if core_code == codes.HISTORY_TOO_SHORT:
             unit, limit, actual = "days", HISTORY_NEEDED_DAYS, float(len(self._histories[symbol]))
         assert not math.isnan(limit), f"{code} without a limit"
+        actual = 0.0 if math.isnan(actual) else actual  # a breakout that never was
         return self.build(
             code,
             symbol=symbol,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from bot.books.book import Book
+from bot.decide.sizer import heat_limit
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, OrderState, Purpose
 from bot.domain.refusal import GuardReading
@@ -24,6 +25,7 @@ from bot.domain.snapshot import (
 from bot.engine.account import Account, key_text
 from bot.engine.config import EngineConfig
 from bot.engine.decision import Decider
+from bot.engine.reach import reach_views
 from bot.engine.state import EngineState
 
 
@@ -38,6 +40,7 @@ class Totals:
     index: float
     high_water_mark: float
     drawdown: float
+    day_loss: float
     day_start_equity: float
     tier: str
     max_positions: int
@@ -67,6 +70,7 @@ def build_snapshot(
     risks = [_loss_at_stop(p) / totals.equity * 100 for p in positions if totals.equity > 0]
     return Snapshot(
         schema_version=SNAPSHOT_SCHEMA_VERSION,
+        strategy=config.strategy.value,
         trading_mode=config.trading_mode.value,
         engine_mode=mode.value,
         engine_mode_reason=reason,
@@ -89,7 +93,10 @@ def build_snapshot(
         max_positions=totals.max_positions,
         risk_per_trade_pct=totals.risk_pct,
         effective_risk_pct=max(risks) if risks else None,
-        next_decision_at=decider.next_decision_at(now).isoformat(),
+        heat_usd=decider.exposure.heat_usd(),
+        heat_limit_usd=heat_limit(config.daily_loss_frac, totals.day_loss, config.drawdown_frac, totals.drawdown)
+        * totals.equity,
+        next_decision_at=decider.bars.next_decision_at(now).isoformat(),
         next_cycle_at=next_cycle_at.isoformat(),
         data_age_s=_oldest_price_age(accounts, now),
         venues=[_venue(account, config, decider, book, now) for account in accounts.values()],
@@ -98,6 +105,16 @@ def build_snapshot(
             _coin(symbol, config, accounts, book, decider, earlier=earlier.get(symbol)) for symbol in config.symbols
         ],
         guards=[_guard(reading) for reading in readings],
+        reach=reach_views(
+            config=config,
+            accounts=accounts,
+            decider=decider,
+            equity=totals.equity,
+            risk_pct=totals.risk_pct,
+            max_positions=totals.max_positions,
+            activation=next((r.limit for r in readings if r.name == "activation"), config.min_equity_usd),
+            now=now,
+        ),
         orders=[_order(order) for order in orders],
     )
 
@@ -132,6 +149,7 @@ def _position(
             and o.state in (OrderState.OPEN, OrderState.PARTLY_FILLED)
             for o in orders
         ),
+        too_small=key[0] in accounts and accounts[key[0]].is_dust(key[1], position.quantity),
         r_multiple=float((price - position.average_price) / risk) if risk > 0 else None,
         opened_at=position.opened_at.isoformat(),
     )
@@ -139,7 +157,7 @@ def _position(
 
 def _venue(account: Account, config: EngineConfig, decider: Decider, book: Book, now: datetime) -> VenueView:
     minimum = config.venue_minimum_usd.get(account.name, 0.0)
-    equity = decider.account_equity(account)
+    equity = decider.gates.account_equity(account)
     quotes = account.quote_assets()
     age_s = (now - account.answered_at).total_seconds() if account.answered_at is not None else None
     return VenueView(
@@ -155,6 +173,7 @@ def _venue(account: Account, config: EngineConfig, decider: Decider, book: Book,
         fee_origin=account.fees.origin if account.fees else "",
         balance_age_s=age_s,
         foreign_assets={asset: f"{quantity:f}" for asset, quantity in account.foreign.items()},
+        dust_usd=float(sum((dust.cost for (name, _), dust in book.dust.items() if name == account.name), Decimal(0))),
     )
 
 
@@ -206,11 +225,12 @@ def _coin(
 def _guard(reading: GuardReading) -> GuardView:
     return GuardView(
         name=reading.name,
-        used=reading.used,
+        used=_number(reading.used),
         limit=reading.limit,
         unit=reading.unit,
         active=reading.active,
         action=reading.action,
+        about=reading.about,
     )
 
 

@@ -44,9 +44,17 @@ class EngineState:
     streak_counts_from: str = ""
     """Losing trades closed before this moment are forgiven."""
     half_size_next: bool = False
+    failed_cycles: int = 0
+    """In a row."""
+    good_cycles: int = 0
+    """In a row, since the shut-off; 0 while there is none."""
+    errors_latched: bool = False
+    """Whether failed cycles have ended entries."""
     last_possible_order_at: str = ""
     """When an order above the minimums was last possible; 14 days without one are STALLED."""
     stall_reason: str = ""
+    unexplained: dict[str, str] = field(default_factory=dict)
+    """account|asset: what is there beyond the books, seen once; seen again it is a deposit or withdrawal."""
     transfer_pending_until: str = ""
     transfer_amount: float = 0.0
     cursors: dict[str, str] = field(default_factory=dict)
@@ -60,6 +68,8 @@ class EngineState:
     """account|symbol|opening time: R in USD of the newest positions; no ledger event tells it."""
     stops: dict[str, StopPlan] = field(default_factory=dict)
     exits: dict[str, ExitPlan] = field(default_factory=dict)
+    targets_reached: dict[str, int] = field(default_factory=dict)
+    """account|symbol: price targets that the position has reached; the price may have fallen back since."""
     active_guards: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:

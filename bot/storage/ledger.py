@@ -14,13 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bot.domain.account import Fill, Flow
+from bot.domain.account import BookEvent, DustEvent, Fill, Flow
 from bot.domain.errors import InvariantError, LedgerError
 from bot.domain.market import Candle
 from bot.domain.orders import TRANSITIONS, Order, OrderState
 from bot.domain.refusal import Refusal
 from bot.ports import DecisionRecord, EquityPoint, GuardEvent
 from bot.storage import ledger_schema as sql
+from bot.storage.ledger_copy import copy_beside
 from bot.storage.ledger_schema import (
     US_PER_DAY,
     US_PER_HOUR,
@@ -50,6 +51,8 @@ class SqliteLedger:
 
     Size, measured: 63 bytes per equity point, so 26,000 points of a replay are 1.6 MB; ``prune`` keeps about
     4,000 points of a first year and 365 of each later one. Pages freed by it are used again.
+
+    A ledger of an older version is brought up to date; a copy of it stays beside (``ledger.sqlite3.v1.bak``).
 
     Raises LedgerError where the file cannot be opened, read or written, is damaged, is not a ledger,
     or was written by a newer version; the file is never deleted or replaced.
@@ -95,21 +98,28 @@ class SqliteLedger:
         self._run("PRAGMA journal_mode = WAL")
         self._run("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = OFF")
         self._run("PRAGMA foreign_keys = ON")
-        if version == 0:
+        if version < sql.SCHEMA_VERSION:
+            if version > 0:
+                copy_beside(self._connection, self.path, suffix=f".v{version}.bak")
             self._make_tables()
         self._epoch = uuid.UUID(self._rows("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
 
     def _make_tables(self) -> None:
+        """Make what is missing: everything in a new file, the later steps in an older one."""
         with self.transaction():
             # asked again inside: another process may have made them since
-            if self._rows("PRAGMA user_version")[0][0] != 0:
-                return
-            for statement in sql.SCHEMA:
-                self._run(statement)
-            self._run(
-                "INSERT INTO meta (key, value) VALUES ('epoch', ?), ('schema_version', ?)",
-                (str(uuid.uuid4()), str(sql.SCHEMA_VERSION)),
-            )
+            version: int = self._rows("PRAGMA user_version")[0][0]
+            if version == 0:
+                for statement in sql.SCHEMA:
+                    self._run(statement)
+                self._run(
+                    "INSERT INTO meta (key, value) VALUES ('epoch', ?), ('schema_version', '1')", (str(uuid.uuid4()),)
+                )
+                version = 1
+            for step in sql.MIGRATIONS[version - 1 :]:
+                for statement in step:
+                    self._run(statement)
+            self._run("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(sql.SCHEMA_VERSION),))
             self._run(f"PRAGMA user_version = {sql.SCHEMA_VERSION:d}")
 
     # -- the way to SQLite
@@ -252,6 +262,10 @@ class SqliteLedger:
         """Store cash that came or went from outside."""
         self._run(sql.INSERT_FLOW, (flow.account, flow.asset, text(flow.amount), micros(flow.at), flow.note))
 
+    def record_dust(self, event: DustEvent) -> None:
+        """Store that what is left of a position is written off."""
+        self._run(sql.INSERT_DUST, (event.account, event.symbol, micros(event.at)))
+
     def record_bars(self, source: str, symbol: str, timeframe: str, bars: Sequence[Candle]) -> None:
         """Store closed bars; one that is stored already is left as it was."""
         with self._together():
@@ -356,9 +370,10 @@ class SqliteLedger:
         """All flows in the order in which they were recorded."""
         return decode(self.path, flow_of, self._rows(sql.SELECT_FLOWS))
 
-    def book_events(self) -> list[Fill | Flow]:
-        """Fills and flows together in the order in which they were recorded."""
-        return merge_books(self.path, self._rows(sql.SELECT_FILLS), self._rows(sql.SELECT_FLOWS))
+    def book_events(self) -> list[BookEvent]:
+        """Fills, flows and write-offs together in the order in which they were recorded."""
+        rows = (self._rows(query) for query in (sql.SELECT_FILLS, sql.SELECT_FLOWS, sql.SELECT_DUST))
+        return merge_books(self.path, *rows)
 
     def bars(self, source: str, symbol: str, timeframe: str) -> list[Candle]:
         """Stored bars, ascending."""

@@ -14,13 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-from bot.domain.account import Fill, Flow
+from bot.domain.account import BookEvent, Fill, Flow
 from bot.domain.errors import LedgerError
 from bot.domain.orders import Order
 from bot.domain.refusal import Refusal, RefusalCode
 from bot.domain.snapshot import SNAPSHOT_KEY, SNAPSHOT_SCHEMA_VERSION, Snapshot
 from bot.ports import DecisionRecord, EquityPoint, GuardEvent
 from bot.storage.ledger_schema import (
+    DUST_SINCE_VERSION,
+    SELECT_DUST,
     SELECT_FILLS,
     SELECT_FLOWS,
     SELECT_VALUE,
@@ -117,9 +119,9 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
             raise
 
     def _check(self) -> None:
-        version = self._rows("PRAGMA user_version")[0][0]
-        check_version(self.path, version)
-        if version == 0:
+        self._version: int = self._rows("PRAGMA user_version")[0][0]
+        check_version(self.path, self._version)
+        if self._version == 0:
             raise LedgerError(
                 f"ledger {self.path}: it has no tables of this program: "
                 "the bot is making them just now, or this is another program's database"
@@ -171,9 +173,11 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
         """Flows in the order in which they were recorded."""
         return decode(self.path, flow_of, self._rows(SELECT_FLOWS))
 
-    def book_events(self) -> list[Fill | Flow]:
-        """Fills and flows together in the order in which they were recorded: what books are folded from."""
-        return merge_books(self.path, self._rows(SELECT_FILLS), self._rows(SELECT_FLOWS))
+    def book_events(self) -> list[BookEvent]:
+        """Fills, flows and write-offs together in the order in which they were recorded: books are folded from them."""
+        # A ledger of an older version is read as it is: only the bot, when it starts, brings it up to date.
+        dust = self._rows(SELECT_DUST) if self._version >= DUST_SINCE_VERSION else []
+        return merge_books(self.path, self._rows(SELECT_FILLS), self._rows(SELECT_FLOWS), dust)
 
     def fees_total(self) -> Decimal:
         """Sum of all fees in quote units."""

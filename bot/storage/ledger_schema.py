@@ -16,11 +16,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.domain.account import Fill, Flow, Liquidity
+from bot.domain.account import BookEvent, DustEvent, Fill, Flow, Liquidity
 from bot.domain.errors import LedgerError
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
 
-SCHEMA_VERSION = 1
 US_PER_HOUR = 3_600_000_000
 US_PER_DAY = 86_400_000_000
 
@@ -73,7 +72,7 @@ SCHEMA: tuple[str, ...] = (
         at INTEGER NOT NULL
     ) STRICT""",
     "CREATE INDEX order_events_of ON order_events (client_order_id)",
-    # seq runs through fills and flows together. No reference to orders: a venue may report the fill
+    # seq runs through fills, flows and dust together. No reference to orders: a venue may report the fill
     # of an order that a deleted ledger had placed, and that fill is money all the same.
     """CREATE TABLE fills (
         seq INTEGER PRIMARY KEY,
@@ -154,13 +153,35 @@ SCHEMA: tuple[str, ...] = (
     ) STRICT""",
     "CREATE TABLE engine_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
 )
-"""One statement each, run in one transaction when a ledger is made."""
+"""Version 1, one statement each. It stays as it is: what came later is a step of ``MIGRATIONS``."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE dust (
+            seq INTEGER PRIMARY KEY,
+            account TEXT NOT NULL,
+            symbol TEXT NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT""",
+        # The next number of the sequence that fills, flows and dust share; each maximum is the end of a B-tree.
+        """CREATE VIEW next_book_seq AS SELECT 1 + max(
+            (SELECT ifnull(max(seq), 0) FROM fills),
+            (SELECT ifnull(max(seq), 0) FROM flows),
+            (SELECT ifnull(max(seq), 0) FROM dust)
+        ) AS seq""",
+    ),
+)
+"""Statements from version 1 to 2, from 2 to 3, and so on; a new ledger takes all steps at once."""
+
+SCHEMA_VERSION = 1 + len(MIGRATIONS)
+DUST_SINCE_VERSION = 2
 
 SELECT_FILLS = (
     "SELECT seq, fill_id, account, symbol, client_order_id, side, quantity, price, fee, liquidity, at FROM fills"
     " ORDER BY seq"
 )
 SELECT_FLOWS = "SELECT seq, account, asset, amount, at, note FROM flows ORDER BY seq"
+SELECT_DUST = "SELECT seq, account, symbol, at FROM dust ORDER BY seq"
 SELECT_VALUE = "SELECT value FROM engine_values WHERE key = ?"
 
 INSERT_INTENT = (
@@ -179,17 +200,14 @@ INSERT_EVENT = (
     "INSERT INTO order_events (client_order_id, from_state, to_state, filled_quantity, note, at)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
-# The next number of the sequence that fills and flows share; both maxima are ends of a B-tree.
 INSERT_FILL = (
     "INSERT INTO fills (seq, account, fill_id, symbol, client_order_id, side, quantity, price, fee, liquidity, at)"
-    " VALUES (1 + max((SELECT ifnull(max(seq), 0) FROM fills), (SELECT ifnull(max(seq), 0) FROM flows)),"
-    " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, fill_id) DO NOTHING"
+    " VALUES ((SELECT seq FROM next_book_seq), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, fill_id) DO NOTHING"
 )
 INSERT_FLOW = (
-    "INSERT INTO flows (seq, account, asset, amount, at, note)"
-    " VALUES (1 + max((SELECT ifnull(max(seq), 0) FROM fills), (SELECT ifnull(max(seq), 0) FROM flows)),"
-    " ?, ?, ?, ?, ?)"
+    "INSERT INTO flows (seq, account, asset, amount, at, note) VALUES ((SELECT seq FROM next_book_seq), ?, ?, ?, ?, ?)"
 )
+INSERT_DUST = "INSERT INTO dust (seq, account, symbol, at) VALUES ((SELECT seq FROM next_book_seq), ?, ?, ?)"
 INSERT_BAR = (
     "INSERT INTO bars (source, symbol, timeframe, open_ms, open, high, low, close, volume)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -296,6 +314,11 @@ def flow_of(row: Row) -> Flow:
     return Flow(account=row[1], asset=row[2], amount=Decimal(row[3]), at=moment(row[4]), note=row[5])
 
 
+def dust_of(row: Row) -> DustEvent:
+    """Write-off of a row of ``SELECT_DUST``."""
+    return DustEvent(account=row[1], symbol=row[2], at=moment(row[3]))
+
+
 def decode(path: Path, convert: Callable[[Row], _T], rows: Sequence[Row]) -> list[_T]:
     """Convert rows; raises LedgerError where a stored value is none that this program knows."""
     try:
@@ -307,11 +330,12 @@ def decode(path: Path, convert: Callable[[Row], _T], rows: Sequence[Row]) -> lis
         ) from e
 
 
-def merge_books(path: Path, fills: Sequence[Row], flows: Sequence[Row]) -> list[Fill | Flow]:
-    """Rows of ``SELECT_FILLS`` and ``SELECT_FLOWS`` as one list in the order in which they were recorded."""
-    events: list[tuple[int, Fill | Flow]] = []
+def merge_books(path: Path, fills: Sequence[Row], flows: Sequence[Row], dust: Sequence[Row]) -> list[BookEvent]:
+    """Rows of ``SELECT_FILLS``, ``_FLOWS`` and ``_DUST`` as one list in the order in which they were recorded."""
+    events: list[tuple[int, BookEvent]] = []
     events += decode(path, lambda row: (row[0], fill_of(row)), fills)
     events += decode(path, lambda row: (row[0], flow_of(row)), flows)
+    events += decode(path, lambda row: (row[0], dust_of(row)), dust)
     return [event for _, event in sorted(events, key=lambda numbered: numbered[0])]
 
 

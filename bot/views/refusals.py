@@ -60,6 +60,30 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "The free cash on {venue} is {actual}; the smallest order is {limit}.",
             "Cash on that venue: a sale, a deposit or a transfer.",
         ),
+        _C.VOLATILITY_ROOM: Explanation(
+            "The volatility of all positions together leaves {actual} for this coin; the smallest order is {limit}.",
+            "A sale, or a calmer market.",
+        ),
+        _C.HEAT: Explanation(
+            "What all stops together may still cost leaves {actual} for this coin; the smallest order is {limit}.",
+            "A sale, a nearer stop, or the next day after a loss.",
+        ),
+        _C.FEE_BUDGET: Explanation(
+            "What fees may still cost within 30 days leaves {actual} for this coin; the smallest order is {limit}.",
+            "Time: fees older than 30 days no longer count. Or a venue with lower fees.",
+        ),
+        _C.EDGE_BRAKE: Explanation(
+            "The results so far make an edge {actual} likely; below {limit} nothing is bought (edge brake).",
+            "Better results on paper, or time: old results fade.",
+        ),
+        _C.RISK_REWARD: Explanation(
+            "After fees and slippage the reward is {actual} times the risk; an entry needs {limit} (MIN_RISK_REWARD).",
+            "A venue with lower fees or a wider stop; for rules without price targets, better results.",
+        ),
+        _C.NO_BREAKOUT: Explanation(
+            "No daily close of the last {limit} is above the highest price of the 20 days before it.",
+            "A daily close above the 20-day high.",
+        ),
         _C.MAX_POSITIONS: Explanation(
             "Positions open or being opened: {actual}; allowed are {limit}.", "A sale, or the next tier."
         ),
@@ -75,6 +99,14 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
         _C.STALE_DATA: Explanation(
             "The last price from {venue} is {actual} old; the oldest allowed is {limit}.", "A fresh price."
         ),
+        _C.SPREAD: Explanation(
+            "Bid and ask on {venue} are {actual} apart; beyond {limit} nothing is entered.",
+            "A narrower spread; the next daily decision looks again.",
+        ),
+        _C.PRICE_DISAGREES: Explanation(
+            "The venues' prices of this coin are {actual} apart; beyond {limit} nothing is entered.",
+            "Prices that agree again; the next daily decision looks again.",
+        ),
         _C.PRICE_MOVED: Explanation(
             "The price has moved {actual} since the daily close; beyond {limit} it is not followed.",
             "The next daily close.",
@@ -83,6 +115,10 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "{venue} has no market for this coin.", "Another venue, or TRADE_ONLY without this coin."
         ),
         _C.BELOW_ACTIVATION: Explanation("Equity is {actual}; trading needs {limit}.", "A deposit."),
+        _C.ERROR_SHUTOFF: Explanation(
+            "Too many cycles failed in a row; entries wait for {limit} good ones, of which there are {actual} so far.",
+            "Those good cycles, or `python bot.py resume`; the log says what failed.",
+        ),
         _C.DAILY_LOSS: Explanation(
             "The loss of the day is {actual}; the limit is {limit}.", "The next UTC day lifts it by itself."
         ),
@@ -100,6 +136,10 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
         ),
         _C.PAUSED_BY_USER: Explanation(
             "Entries are stopped by a halt, a pause or a flatten.", "Only you: `python bot.py resume`."
+        ),
+        _C.FOLLOWS_MASTER: Explanation(
+            "This account follows another one (MODE=MASTER_FOLLOW) and enters nothing by itself.",
+            "MODE=MASTER_ONLY or MODE=INDEPENDENT.",
         ),
         _C.ENTRY_NOT_FILLED: Explanation(
             "The buy order rested {actual} without being filled and was taken back.", "The next daily decision."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
+from bot.domain.modes import Strategy
 from bot.domain.refusal import RefusalCode
 from bot.views.refusals import Explanation, change_words, in_words
 from bot.views.text import Column, Line, Look, Style, amount, finish, heading, labelled, money, percent, table, wrapped
@@ -32,7 +34,7 @@ class Leg(NamedTuple):
 
 
 class Cap(NamedTuple):
-    """One cap: its code and the largest purchase that it allows."""
+    """One cap: its code and the largest purchase that it allows; infinite where it does not bind, as without fees."""
 
     code: str
     usd: float
@@ -69,6 +71,12 @@ class SizeReport:
     unit: str
     binding: str
     """Code of the cap that decided; '' where the blend did."""
+    strategy: str
+    exit_rule: str
+    """Of breakout trades."""
+    reward: float | None
+    """Net risk:reward at the targets of the exit rule; None without an order or without targets."""
+    reward_needed: float
     round_trip_pct: float
     round_trip_usd: float
     loss_per_unit_pct: float
@@ -96,43 +104,19 @@ CAP_WORDS: Mapping[str, str] = MappingProxyType(
         "volatility_room": "volatility of all positions",
         "risk_per_trade": "risk per trade",
         "heat": "loss at all stops",
+        "fee_budget": "fees of 30 days",
         "cash_buffer": "cash above the buffer",
         "venue_cash": "free cash of the venue",
         "minimum_trade": "one minimum trade",
     }
 )
-OWN_SENTENCES: Mapping[str, Explanation] = MappingProxyType(
-    {
-        "edge_brake": Explanation(
-            "The results so far make an edge {actual} likely; below {limit} nothing is bought (edge brake).",
-            "Better results on paper, or time: old results fade.",
-        ),
-        "heat": Explanation(
-            "What all stops together may still cost leaves {actual} for this coin; the smallest order is {limit}.",
-            "A sale, a nearer stop, or the next day after a loss.",
-        ),
-        "volatility_room": Explanation(
-            "The volatility of all positions together leaves {actual} for this coin; the smallest order is {limit}.",
-            "A sale, or a calmer market.",
-        ),
-    }
-)
-"""For codes that only the sizer gives, with the places of ``bot.views.refusals.SENTENCES``."""
 
 
 def refusal_words(report: SizeReport) -> Explanation:
     """Explain why nothing would be bought."""
-    own = OWN_SENTENCES.get(report.code)
-    if own is None:
-        return in_words(
-            RefusalCode(report.code),
-            limit=report.limit,
-            actual=report.actual,
-            unit=report.unit,
-            account=report.venue,
-        )
-    texts = {"limit": amount(report.limit, report.unit), "actual": amount(report.actual, report.unit)}
-    return Explanation(what=own.what.format(**texts), cure=own.cure)
+    return in_words(
+        RefusalCode(report.code), limit=report.limit, actual=report.actual, unit=report.unit, account=report.venue
+    )
 
 
 def size_document(report: SizeReport) -> dict[str, object]:
@@ -177,11 +161,22 @@ def _answer(report: SizeReport, look: Look) -> Iterator[Line]:
         risk += f"the ceiling is {percent(report.risk_limit_pct, digits=2)}"
         yield from labelled("loss at stop", risk, look, cells=CELLS)
         yield from labelled("decided by", CAP_WORDS[report.binding], look, cells=CELLS)
+        yield from labelled("reward:risk", _reward_words(report), look, cells=CELLS)
         parts = "three parts (33/33/34)" if report.exits == 3 else "one order: a third is below the venue's minimum"
         yield from labelled("can be sold in", parts, look, cells=CELLS)
     trip = f"{percent(report.round_trip_pct, digits=2)} of the amount"
     trip += f", {money(report.round_trip_usd)} here" if not report.code else ""
     yield from labelled("round trip", f"{trip}: so far must the price rise to pay both fees", look, cells=CELLS)
+
+
+def _reward_words(report: SizeReport) -> str:
+    rule = f"EXIT_RULE={report.exit_rule}"
+    if report.reward is None:
+        return f"not planned: {rule} has no price targets, so the bot measures its own trades"
+    net = amount(report.reward, "ratio")
+    if report.strategy == Strategy.BREAKOUT:
+        return f"{net} net, at the targets of {rule}; an entry needs {amount(report.reward_needed, 'ratio')}"
+    return f"{net} net, were it a breakout with {rule}; {report.strategy} has no targets and measures its own trades"
 
 
 def _legs(report: SizeReport, look: Look) -> Iterator[Line]:
@@ -199,7 +194,10 @@ def _caps(report: SizeReport, look: Look) -> Iterator[Line]:
     # What is refused before any cap is looked at has none that decides.
     decided = not report.code or report.code in CAP_WORDS or report.code.startswith(("below_min", "below_venue"))
     marks = {report.binding: "decides"} if decided else {}
-    rows = [[CAP_WORDS[cap.code], money(cap.usd), marks.get(cap.code, "")] for cap in report.caps]
+    rows = [
+        [CAP_WORDS[cap.code], money(cap.usd) if math.isfinite(cap.usd) else "no limit", marks.get(cap.code, "")]
+        for cap in report.caps
+    ]
     yield from table([Column("limit"), Column("at most", right=True), Column("")], rows, look)
     if report.binding == "minimum_trade" and not report.code:
         text = (

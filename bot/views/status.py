@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot.domain.modes import TradingMode
 from bot.domain.refusal import Refusal
-from bot.domain.snapshot import Snapshot
+from bot.domain.snapshot import SNAPSHOT_KEY, Snapshot
 from bot.domain.tier import UNRANKED
 from bot.scaling.ladder import SCALING_TIERS, tier_named
 from bot.scaling.progress import progress_to_next
@@ -20,7 +20,8 @@ from bot.scaling.state import TierState
 from bot.storage.ledger_reader import DayResult, LedgerReader
 from bot.storage.lock import LockHolder
 from bot.storage.modes import STATE_FILE_NAME, ledger_path
-from bot.views.folders import Place, no_snapshot
+from bot.views.costs_text import why_not
+from bot.views.folders import NothingRecordedError, Place, no_snapshot
 from bot.views.refusals import explain, explain_refusal
 
 DAYS_SHOWN = 7
@@ -119,12 +120,13 @@ def build_status(
 def read_status(place: Place, *, server_cost_usd_month: Decimal, now: datetime) -> StatusModel:
     """Read the status of a mode folder.
 
-    Raises NothingRecordedError before the first finished cycle, LedgerError where the ledger cannot be read.
+    Raises NothingRecordedError before the first finished cycle and where another version recorded the last
+    one, LedgerError where the ledger cannot be read.
     """
     with LedgerReader(ledger_path(place.folder)) as reader:
         snapshot = reader.snapshot()
         if snapshot is None:
-            raise no_snapshot(place)
+            raise older_snapshot(place) if reader.value(SNAPSHOT_KEY) is not None else no_snapshot(place)
         return build_status(
             snapshot=snapshot,
             tier_state=read_tier_state(place.folder),
@@ -135,6 +137,15 @@ def read_status(place: Place, *, server_cost_usd_month: Decimal, now: datetime) 
             server_cost_usd_month=server_cost_usd_month,
             now=now,
         )
+
+
+def older_snapshot(place: Place) -> NothingRecordedError:
+    """Say that the recorded account is there, but not in the form that this version shows."""
+    how = "the bot that runs is of that version: restart it" if place.holder is not None else "`bash scripts/run` does"
+    return NothingRecordedError(
+        f"the last cycle in {place.folder.resolve()} was recorded by another version of this program; the next cycle "
+        f"of this one renews it ({how}). Nothing is lost: `python bot.py trades` and `refusals` show what they did"
+    )
 
 
 def newest_of_each(refusals: Sequence[Refusal]) -> list[Refusal]:
@@ -162,7 +173,8 @@ def status_document(model: StatusModel) -> dict[str, object]:
 
     ``mode, running, pid, folder, last_cycle_age_s, data_age_s``; ``tier``: name, progress to the next one and
     history; ``pnl_by_day`` newest first; ``refusal_counts`` by code; ``refusals``: the last ones in words;
-    ``waiting``: for each coin what happened and what would change it; ``server_cost``; ``snapshot`` as the
+    ``waiting``: for each coin what happened and what would change it; ``in_dollars``: for each coin on each
+    venue why an order is not possible (its figures: ``snapshot.reach``); ``server_cost``; ``snapshot`` as the
     engine recorded it (``bot/domain/snapshot.py``).
     """
     tier = tier_named(model.tier_state.current_tier, SCALING_TIERS)
@@ -196,6 +208,10 @@ def status_document(model: StatusModel) -> dict[str, object]:
         "waiting": [
             {"symbol": coin["symbol"], "action": coin["action"], **explain(coin)._asdict()}
             for coin in model.snapshot["coins"]
+        ],
+        "in_dollars": [
+            {"account": view["account"], "symbol": view["symbol"], "why_not": why_not(view)}
+            for view in model.snapshot["reach"]
         ],
         "server_cost": {"usd_month": model.server_cost_usd_month, "pct_of_equity_year": model.server_cost_pct_year},
         "snapshot": dict(model.snapshot),

@@ -7,15 +7,17 @@ from datetime import datetime
 from itertools import chain
 from types import MappingProxyType
 
-from bot.domain.modes import EngineMode, TradingMode
+from bot.domain.modes import EngineMode, Strategy, TradingMode
 from bot.domain.orders import OrderState
 from bot.domain.refusal import RefusalCode
 from bot.domain.snapshot import CoinView, GuardView, PositionView, VenueView
 from bot.scaling.ladder import SCALING_TIERS, tier_named
 from bot.scaling.summary import TITLE, scaling_summary
+from bot.views.costs_text import STRATEGY_WORDS, reach_lines, server_words
 from bot.views.refusals import change_words, explain, explain_refusal
 from bot.views.status import StatusModel
 from bot.views.text import (
+    BAR_CELLS,
     INDENT,
     Column,
     Line,
@@ -57,10 +59,29 @@ GUARD_WORDS: Mapping[str, tuple[str, bool]] = MappingProxyType(
         "loss_streak": ("losses in a row", False),
         "cash_buffer": ("cash", True),
         "positions": ("positions", False),
+        "heat": ("heat of all stops", False),
+        "fee_budget": ("fees of 30 days", False),
+        "venue_minimum": ("smallest venue", True),
         "activation": ("equity", True),
+        "risk_reward": ("reward to risk", True),
+        "confidence": ("confidence", True),
+        "spread": ("widest spread", False),
+        "price_sanity": ("venues differ by", False),
+        "stale_data": ("oldest price", False),
+        "unknown_venue": ("silent venues", False),
+        "errors": ("failed cycles", False),
+        "stalled": ("without an order", False),
     }
 )
 """Guard: (words, whether the limit is a least value rather than a most one)."""
+
+NEAR_FRAC = 0.5
+"""Where there is little room on the screen, limits are shown from this part of the way on."""
+
+GATE_WORDS: Mapping[str, str] = MappingProxyType(
+    {"risk_reward": "Reward after costs as a multiple of the risk", "confidence": "Confidence of the trade filter"}
+)
+"""Guards that an entry of the strategy has to pass."""
 
 ACTION_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -78,16 +99,19 @@ ACTION_WORDS: Mapping[str, str] = MappingProxyType(
 def render_status(model: StatusModel, look: Look, *, rows: int | None = None) -> list[str]:
     """Render all lines; none is wider than ``look.width`` cells.
 
-    With ``rows`` (a screen that cannot be scrolled) the less urgent sections are left out until the rest fits.
+    With ``rows`` (a screen that cannot be scrolled) limits with room are left out, then the less urgent sections,
+    until the rest fits.
     """
-    sections = (_top, _box, _account, _limits, _positions, _orders, _waiting, _venues, _days, _refusals)
+    sections = (_top, _box, _account, _limits, _positions, _orders, _waiting, _dollars, _venues, _days, _refusals)
     parts = {section: list(section(model, look)) for section in sections}
     more: list[Line] = []
-    for section in (_refusals, _days, _box, _venues, _orders, _limits, _account):
-        if rows is None or sum(map(len, parts.values())) + len(more) <= rows:
-            break
-        del parts[section]
+    if rows is not None and sum(map(len, parts.values())) > rows:
         more = [Line(""), Line(" `python bot.py status` shows more", Style.DIM)]
+        parts[_limits] = list(_limits(model, look, near_only=True))
+        for section in (_refusals, _days, _dollars, _box, _venues, _orders, _limits, _account):
+            if sum(map(len, parts.values())) + len(more) <= rows:
+                break
+            del parts[section]
     return finish([*chain.from_iterable(parts.values()), *more], look)
 
 
@@ -167,27 +191,39 @@ def _account(model: StatusModel, look: Look) -> Iterator[Line]:
     if effective is not None:
         risk = f"at most {percent(effective)} of equity is lost at a stop; a trade may risk {ceiling}"
     yield from labelled("risk", risk, look, cells=WIDE)
-    share_pct = model.server_cost_pct_year
-    if model.server_cost_usd_month > 0 and share_pct is not None:
-        text = (
-            f"{money(model.server_cost_usd_month)} a month is {money(model.server_cost_usd_month * 12)} a year, "
-            f"{percent(share_pct, digits=0 if share_pct >= 10 else 1)} of this equity: "
-            "that much must be earned before anything is"
-        )
-        yield from labelled("server", text, look, cells=WIDE)
 
 
-def _limits(model: StatusModel, look: Look) -> Iterator[Line]:
+def _limits(model: StatusModel, look: Look, *, near_only: bool = False) -> Iterator[Line]:
     yield from heading("LIMITS", look)
+    far = 0
     for guard in model.snapshot["guards"]:
         words, is_least = GUARD_WORDS.get(guard["name"], (guard["name"].replace("_", " "), False))
-        used, limit = amount(guard["used"], guard["unit"]), amount(guard["limit"], guard["unit"])
+        used_frac = _used_frac(guard, is_least=is_least)
+        if near_only and not guard["active"] and used_frac < NEAR_FRAC:
+            far += 1
+            continue
         style = _guard_style(guard)
-        figures = f"{used}, at least {limit}" if is_least else f"{used} of {limit}"
-        text = f"{words:<17}{bar(_used_frac(guard, is_least=is_least))}  {figures}"
+        shown_bar = " " * BAR_CELLS if _abstains(guard) else bar(used_frac)
+        text = f"{words:<18}{shown_bar}  {_guard_figures(guard, is_least=is_least)}"
         yield from wrapped(text, look, hanging=INDENT, style=style)
         if guard["active"]:
             yield from wrapped(f"active: {guard['action']}", look, indent=INDENT * 2, style=style)
+    if far:
+        yield from wrapped(f"{far} more with room", look, style=Style.DIM)
+
+
+def _abstains(guard: GuardView) -> bool:
+    return guard["used"] is None and not guard["active"]
+
+
+def _guard_figures(guard: GuardView, *, is_least: bool) -> str:
+    used, limit = amount(guard["used"], guard["unit"]), amount(guard["limit"], guard["unit"])
+    if _abstains(guard):
+        figures = f"abstains, at {'least' if is_least else 'most'} {limit}"
+    else:
+        figures = f"{used}, at least {limit}" if is_least else f"{used} of {limit}"
+    about = guard.get("about")  # an older version has recorded none
+    return f"{figures} ({about})" if about else figures
 
 
 def _guard_style(guard: GuardView) -> Style:
@@ -199,7 +235,7 @@ def _guard_style(guard: GuardView) -> Style:
 def _used_frac(guard: GuardView, *, is_least: bool) -> float:
     """How much of the way to the limit is gone: a full bar means that it is reached."""
     way, whole = (guard["limit"], guard["used"]) if is_least else (guard["used"], guard["limit"])
-    if whole > 0:
+    if way is not None and whole is not None and whole > 0:
         return max(0.0, way / whole)
     return 1.0 if guard["active"] else 0.0
 
@@ -233,6 +269,8 @@ def _positions(model: StatusModel, look: Look) -> Iterator[Line]:
 
 def _stop_words(position: PositionView) -> tuple[str, Style]:
     stop = position["stop_price"]
+    if position["too_small"]:
+        return f"dust: {money(position['value_usd'])} too small to sell; written off if it stays so", Style.DIM
     if stop is None:
         return "no stop yet: it follows in the next cycle", Style.BAD
     where = "resting on the venue" if position["stop_resting"] else "being placed"
@@ -314,6 +352,30 @@ def _next_decision(model: StatusModel, look: Look) -> Iterator[Line]:
     yield from wrapped(f"Next decision: {moment(due)}, {when}.", look)
 
 
+def _dollars(model: StatusModel, look: Look) -> Iterator[Line]:
+    """What can be bought with this equity and what it costs and risks."""
+    snapshot = model.snapshot
+    equity = snapshot["equity_usd"]
+    yield from heading("IN DOLLARS", look)
+    strategy = Strategy(snapshot["strategy"])
+    yield from wrapped(f"Strategy {strategy}: {STRATEGY_WORDS[strategy]}.", look)
+    for guard in snapshot["guards"]:
+        if guard["name"] in GATE_WORDS:
+            least = amount(guard["limit"], guard["unit"])
+            now = f"abstains, {guard['about']}" if guard["used"] is None else amount(guard["used"], guard["unit"])
+            yield from wrapped(f"{GATE_WORDS[guard['name']]}: at least {least}; {now}.", look, hanging=INDENT)
+    if snapshot["reach"]:
+        text = f"At a full score, with all {money(equity)} in cash on the one venue and nothing else held:"
+        yield from wrapped(text, look)
+        yield from reach_lines(snapshot["reach"], look, ceiling_pct=snapshot["risk_per_trade_pct"])
+    share = f" ({percent(snapshot['heat_usd'] / equity * 100)} of equity)" if equity > 0 else ""
+    text = f"All stops together would cost {money(snapshot['heat_usd'])} now{share}; "
+    yield from wrapped(f"{text}the limit is {money(snapshot['heat_limit_usd'])}.", look)
+    share_pct = model.server_cost_pct_year
+    if model.server_cost_usd_month > 0 and share_pct is not None:
+        yield from wrapped(f"Server: {server_words(model.server_cost_usd_month, share_pct)}.", look)
+
+
 def _venues(model: StatusModel, look: Look) -> Iterator[Line]:
     yield from heading("VENUES", look)
     for venue in model.snapshot["venues"]:
@@ -341,6 +403,8 @@ def _venue_notes(venue: VenueView) -> Iterator[tuple[str, Style]]:
     if venue["foreign_assets"]:
         coins = ", ".join(f"{quantity} {asset}" for asset, quantity in venue["foreign_assets"].items())
         yield f"not the bot's, never counted, never touched: {coins}", Style.DIM
+    if venue["dust_usd"]:
+        yield f"dust: {money(venue['dust_usd'])} too small to sell, written off as a loss; it stays there", Style.DIM
 
 
 def _days(model: StatusModel, look: Look) -> Iterator[Line]:

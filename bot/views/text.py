@@ -179,7 +179,7 @@ def moment(at: datetime) -> str:
 
 
 def amount(value: float | None, unit: str, *, digits: int = 2) -> str:
-    """A value in one of the units of refusals and guards (``usd, pct, count, score, hours, days, base``)."""
+    """A value in one of the units of refusals and guards (``usd, pct, count, score, ratio, hours, days, base``)."""
     if unit == "hours":
         return duration(None if value is None else value * 3600)
     if value is None or not math.isfinite(value):
@@ -189,7 +189,7 @@ def amount(value: float | None, unit: str, *, digits: int = 2) -> str:
             return money(value, digits=digits)
         case "pct":
             return percent(value, digits=digits)
-        case "score":
+        case "score" | "ratio":
             return f"{value:.{digits}f}"
         case "days":
             return f"{value:,.0f} days" if round(value) != 1 else "1 day"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from bot.books.book import Book
+from bot.books.book import Book, Dust
 from bot.books.positions import Position, Trade
 from bot.books.results import Results, results_of
-from bot.domain.account import Flow
+from bot.domain.account import Fill, Flow
 from bot.domain.modes import TradingMode
 from bot.domain.snapshot import PositionView
 from bot.storage.ledger_reader import LedgerReader
@@ -46,6 +46,8 @@ class TradesModel:
     results: Results
     """Of all closed trades, also of those that are not in ``closed``."""
     net_usd: Decimal
+    dust: dict[tuple[str, str], Dust]
+    """What was too small to sell and is written off, by (account, symbol)."""
 
 
 def read_trades(place: Place, *, limit: int, coin: str | None = None) -> TradesModel:
@@ -59,8 +61,10 @@ def read_trades(place: Place, *, limit: int, coin: str | None = None) -> TradesM
         for event in reader.book_events():
             if isinstance(event, Flow):
                 book.apply_flow(event)
-            else:
+            elif isinstance(event, Fill):
                 book.apply_fill(event, purposes.get(event.client_order_id, ""))
+            else:
+                book.book_dust(event.account, event.symbol)
         snapshot = reader.snapshot()
     marks = {} if snapshot is None else {(view["account"], view["symbol"]): view for view in snapshot["positions"]}
     closed = [trade for trade in reversed(book.trades) if is_coin(trade.symbol, coin)]
@@ -71,6 +75,7 @@ def read_trades(place: Place, *, limit: int, coin: str | None = None) -> TradesM
         marks=marks,
         results=results_of(book),
         net_usd=sum((trade.net_pnl for trade in book.trades), Decimal(0)),
+        dust={key: dust for key, dust in book.dust.items() if is_coin(key[1], coin)},
     )
 
 
@@ -117,13 +122,24 @@ def trades_document(model: TradesModel) -> dict[str, object]:
             }
             for position in model.open
         ],
+        "dust": [
+            {"account": account, "symbol": symbol, "quantity": f"{dust.quantity:f}", "cost_usd": f"{dust.cost:f}"}
+            for (account, symbol), dust in model.dust.items()
+        ],
     }
 
 
 def render_trades(model: TradesModel, look: Look) -> list[str]:
     """Render all lines; none is wider than ``look.width`` cells."""
     return finish(
-        [*mode_lines(model.mode, look), *_summary(model, look), *_open(model, look), *_closed(model, look)], look
+        [
+            *mode_lines(model.mode, look),
+            *_summary(model, look),
+            *_open(model, look),
+            *_closed(model, look),
+            *_dust(model, look),
+        ],
+        look,
     )
 
 
@@ -202,3 +218,12 @@ def _closed(model: TradesModel, look: Look) -> Iterator[Line]:
     yield from table(columns, rows, look)
     if len(model.closed) < model.results.trades:
         yield Line(f"{INDENT}{len(model.closed):,} of {model.results.trades:,} shown", Style.DIM)
+
+
+def _dust(model: TradesModel, look: Look) -> Iterator[Line]:
+    for (account, symbol), dust in model.dust.items():
+        text = (
+            f"dust: {money(float(dust.cost))} of {symbol} too small to sell; "
+            f"it stays on {account}, and what it cost counts as lost"
+        )
+        yield from wrapped(text, look, indent=INDENT, style=Style.DIM)

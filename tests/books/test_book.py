@@ -160,6 +160,20 @@ def test_book_dust_of_an_unsold_position_has_no_exit_price() -> None:
         book.book_dust("coinbase", "BTC/USD")
 
 
+def test_book_dust_is_no_part_of_what_is_bought_later() -> None:
+    book = Book()
+    book.apply_fill(buy("0.01", "100"))
+    book.book_dust("coinbase", "BTC/USD")
+    later = T0 + timedelta(days=2)
+    book.apply_fill(buy("1", "90", at=later))
+    position = book.positions[BTC]
+    assert (position.quantity, position.cost, position.opened_at, position.fills) == (D(1), D(90), later, 1)
+    with pytest.raises(InvariantError, match=r"sells 1\.01 BTC/USD, but the books hold 1"):
+        book.apply_fill(sell("1.01", "90", at=later))
+    book.apply_fill(sell("1", "90", at=later))
+    assert book.dust == {BTC: Dust(quantity=D("0.01"), cost=D(1))}
+
+
 def test_book_initial_risk_stays_on_the_trade() -> None:
     book = Book()
     with pytest.raises(InvariantError, match="cannot set the initial risk of BTC/USD on coinbase"):

@@ -6,7 +6,6 @@ The checks run in fractions and know nothing of the book's own sums.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.books.book import Book
 from bot.books.positions import Position, Trade, quote_asset
-from bot.domain.account import Fill, Flow, Liquidity
+from bot.domain.account import BookEvent, DustEvent, Fill, Flow, Liquidity
 from bot.domain.orders import Side
 
 ACCOUNTS = ("coinbase", "kraken")
@@ -25,24 +24,15 @@ SYMBOLS = ("BTC/USD", "ETH/USD", "SOL/USDC")
 PURPOSE = "exit"
 
 
-@dataclass(frozen=True)
-class DustOf:
-    account: str
-    symbol: str
-
-
-Event = Fill | Flow | DustOf
-
-
 def _decimal(units: int, decimals: int) -> Decimal:
     return Decimal(units).scaleb(-decimals)
 
 
 @st.composite
-def event_lists(draw: st.DrawFn) -> list[Event]:
+def event_lists(draw: st.DrawFn) -> list[BookEvent]:
     """Valid events: sells and dust only of what is held; 8 decimals, prices 2."""
     held: dict[tuple[str, str], int] = defaultdict(int)  # in units of 1e-8
-    events: list[Event] = []
+    events: list[BookEvent] = []
     for number in range(draw(st.integers(1, 25))):
         account, symbol = draw(st.sampled_from(ACCOUNTS)), draw(st.sampled_from(SYMBOLS))
         at = T0 + timedelta(hours=7 * number)
@@ -55,7 +45,7 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
             continue
         if kind == "dust":
             held[account, symbol] = 0
-            events.append(DustOf(account, symbol))
+            events.append(DustEvent(account=account, symbol=symbol, at=at))
             continue
         limit = 10**11 if kind == "buy" else held[account, symbol]
         units = limit if kind == "sell all" else draw(st.integers(1, limit))
@@ -77,7 +67,7 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-def _apply(book: Book, event: Event) -> None:
+def _apply(book: Book, event: BookEvent) -> None:
     if isinstance(event, Fill):
         book.apply_fill(event, PURPOSE)
     elif isinstance(event, Flow):
@@ -86,14 +76,14 @@ def _apply(book: Book, event: Event) -> None:
         book.book_dust(event.account, event.symbol)
 
 
-def _book_of(events: list[Event]) -> Book:
+def _book_of(events: list[BookEvent]) -> Book:
     book = Book()
     for event in events:
         _apply(book, event)
     return book
 
 
-def _sums(events: list[Event]) -> tuple[dict[tuple[str, str], Fraction], ...]:
+def _sums(events: list[BookEvent]) -> tuple[dict[tuple[str, str], Fraction], ...]:
     """Cash, flows and fees by (account, asset), added up plainly."""
     cash: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
     flows: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
@@ -111,7 +101,7 @@ def _sums(events: list[Event]) -> tuple[dict[tuple[str, str], Fraction], ...]:
 
 
 @given(event_lists())
-def test_book_any_events_balance_at_every_prefix(events: list[Event]) -> None:
+def test_book_any_events_balance_at_every_prefix(events: list[BookEvent]) -> None:
     book = Book()
     for count, event in enumerate(events, start=1):
         _apply(book, event)
@@ -131,7 +121,7 @@ def test_book_any_events_balance_at_every_prefix(events: list[Event]) -> None:
 
 
 @given(event_lists())
-def test_book_any_events_trades_and_open_positions_explain_all_pnl_and_fees(events: list[Event]) -> None:
+def test_book_any_events_trades_and_open_positions_explain_all_pnl_and_fees(events: list[BookEvent]) -> None:
     book = _book_of(events)
     partly = sum(
         Fraction(p.sold_proceeds) - (Fraction(p.bought_cost) - Fraction(p.cost)) for p in book.positions.values()
@@ -147,7 +137,7 @@ def test_book_any_events_trades_and_open_positions_explain_all_pnl_and_fees(even
 
 
 @given(event_lists())
-def test_book_any_events_quantities_are_held_sold_or_dust(events: list[Event]) -> None:
+def test_book_any_events_quantities_are_held_sold_or_dust(events: list[BookEvent]) -> None:
     book = _book_of(events)
     expected: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
     for event in events:
@@ -163,12 +153,12 @@ def test_book_any_events_quantities_are_held_sold_or_dust(events: list[Event]) -
 
 
 @given(event_lists())
-def test_book_replayed_from_scratch_is_equal(events: list[Event]) -> None:
+def test_book_replayed_from_scratch_is_equal(events: list[BookEvent]) -> None:
     assert _book_of(events) == _book_of(events)
 
 
 @given(event_lists())
-def test_book_order_of_independent_accounts_does_not_matter(events: list[Event]) -> None:
+def test_book_order_of_independent_accounts_does_not_matter(events: list[BookEvent]) -> None:
     def by_account(trades: list[Trade]) -> list[Trade]:
         return sorted(trades, key=lambda trade: trade.account)  # stable: each account keeps its order
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -39,6 +40,11 @@ def test_results_of_an_empty_book_are_zero() -> None:
 )
 def test_loss_streak_of_trades_counts_losses_of_a_quarter_r(trades: list[Trade], streak: int) -> None:
     assert loss_streak(trades) == streak
+
+
+def test_loss_streak_skips_what_was_never_sold() -> None:
+    crumb = replace(trade("-4", "4"), sold_quantity=D(0), last_purpose="dust")
+    assert loss_streak([trade("-4", "4"), crumb, trade("-4", "4")]) == 2
 
 
 def test_loss_streak_since_forgives_earlier_trades() -> None:

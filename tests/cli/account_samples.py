@@ -11,7 +11,15 @@ from bot.domain.account import Fill, Flow, Liquidity
 from bot.domain.modes import EngineMode, TradingMode
 from bot.domain.orders import Order, OrderType, Purpose, Side
 from bot.domain.refusal import Refusal, RefusalCode
-from bot.domain.snapshot import SNAPSHOT_KEY, CoinView, PositionView, Snapshot, VenueView
+from bot.domain.snapshot import (
+    SNAPSHOT_KEY,
+    SNAPSHOT_SCHEMA_VERSION,
+    CoinView,
+    PositionView,
+    ReachView,
+    Snapshot,
+    VenueView,
+)
 from bot.ports import EquityPoint
 from bot.scaling.ladder import SCALING_TIERS
 from bot.scaling.state import TierState, apply
@@ -116,7 +124,8 @@ def _point(at: datetime, equity: float) -> EquityPoint:
 
 def _snapshot(mode: TradingMode, engine_mode: EngineMode) -> Snapshot:
     return Snapshot(
-        schema_version=1,
+        schema_version=SNAPSHOT_SCHEMA_VERSION,
+        strategy="allocation",
         trading_mode=mode.value,
         engine_mode=engine_mode.value,
         engine_mode_reason="halted by the user; `resume` ends the halt" if engine_mode is EngineMode.HALTED else "",
@@ -139,6 +148,8 @@ def _snapshot(mode: TradingMode, engine_mode: EngineMode) -> Snapshot:
         max_positions=2,
         risk_per_trade_pct=3.0,
         effective_risk_pct=1.89,
+        heat_usd=1.9,
+        heat_limit_usd=5.55,
         next_decision_at=(NOW + timedelta(days=1)).isoformat(),
         next_cycle_at=(NOW + timedelta(minutes=1)).isoformat(),
         data_age_s=2.0,
@@ -146,7 +157,26 @@ def _snapshot(mode: TradingMode, engine_mode: EngineMode) -> Snapshot:
         positions=[_position()],
         coins=[_coin()],
         guards=[],
+        reach=[_reach()],
         orders=[],
+    )
+
+
+def _reach() -> ReachView:
+    return ReachView(
+        account="coinbase",
+        symbol="BTC/USD",
+        stop_pct=13.2,
+        order_usd=8.04,
+        risk_usd=1.2,
+        risk_pct=1.2,
+        round_trip_pct=1.82,
+        round_trip_usd=0.15,
+        refusal="",
+        refusal_limit=None,
+        refusal_actual=None,
+        refusal_unit="",
+        from_equity_usd=100.48,
     )
 
 
@@ -164,6 +194,7 @@ def _venue() -> VenueView:
         fee_origin="paper: default",
         balance_age_s=0.0,
         foreign_assets={},
+        dust_usd=0.0,
     )
 
 
@@ -179,6 +210,7 @@ def _position() -> PositionView:
         fees_usd=0.12,
         stop_price=90_000.0,
         stop_resting=True,
+        too_small=False,
         r_multiple=-0.05,
         opened_at=(T0 + timedelta(days=5)).isoformat(),
     )

@@ -7,9 +7,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bot.cli.main import main
+from bot.decide import codes
+from bot.decide.sizer import Caps
+from bot.domain.refusal import RefusalCode
 from bot.settings import load_settings
 from bot.settings_schema import Settings
-from bot.views.size_text import CAP_WORDS, OWN_SENTENCES, SizeReport, render_size
+from bot.views.size_text import CAP_WORDS, SizeReport, render_size
 from bot.views.text import Look
 from bot.whatsize import OpenPosition, Question, answer
 
@@ -68,8 +71,17 @@ def test_size_in_words_names_order_legs_limits_and_what_was_assumed() -> None:
     assert [line for line in lines if "an example, not the market" in line and "$100,000.00" in line]
     assert [line.split() for line in lines if line.strip().startswith("cash  ")] == [["cash", "$250.00", "default"]]
     assert not [line for line in lines if line.strip().startswith("trades won") and "default" in line]
+    fees = [line.split()[4:] for line in lines if line.strip().startswith("fees of 30 days")]
+    assert fees == [["$208.33"], ["$0.00", "default"]]  # 2.50 / .012
     assert "highest at $211.65" in text  # information: the order above is smaller
     assert max(map(len, lines)) <= 80
+
+
+def test_size_without_fees_has_no_fee_limit() -> None:
+    free = {"KRAKEN_MAKER_FEE_PCT": "0", "KRAKEN_TAKER_FEE_PCT": "0"}
+    assert size_json(*CASE_250, **free)["caps_usd"]["fee_budget"] is None
+    line = next(line for line in size(*CASE_250, **free).stdout.splitlines() if "fees of 30 days" in line)
+    assert line.split() == ["fees", "of", "30", "days", "no", "limit"]
 
 
 def test_size_of_15_dollars_is_one_minimum_trade_or_the_reason() -> None:
@@ -134,6 +146,12 @@ def test_size_of_15_dollars_is_one_minimum_trade_or_the_reason() -> None:
             "venue_cash",
             "The free cash on coinbase is $3.94; the smallest order is $5.00.",  # 4 x .99 / 1.006
         ),
+        (
+            ("--equity", "250", "--stop", "6", "--fees-paid", "1.90", "--open", "ETH:45:6"),
+            "fee_budget",
+            # 1 % of 250 less 1.90 and the 1.2 % of 45 that selling costs: .06 / .018
+            "What fees may still cost within 30 days leaves $3.33 for this coin; the smallest order is $5.00.",
+        ),
     ],
 )
 def test_size_refused_gives_the_reason(arguments: tuple[str, ...], code: str, words: str) -> None:
@@ -177,12 +195,140 @@ def test_size_without_pro_mode_is_a_share_of_free_cash() -> None:
     assert part["wish_usd"] == pytest.approx(0.9 * whole["wish_usd"])
 
 
+def test_size_without_pro_mode_counts_what_is_held_of_the_coin_itself() -> None:
+    # $150 in other coins is no base; the $20 of this coin is, or each purchase would make the next target smaller.
+    arguments = ("--equity", "1000", "--stop", "6", "--open", "ETH:150:6", "--open", "BTC:20:6", "--venue", "kraken")
+    whole, part = size_json(*arguments), size_json(*arguments, PRO_MODE="False")
+    assert part["wish_usd"] == pytest.approx(0.85 * whole["wish_usd"])
+
+
 def test_size_counts_what_is_held_of_the_coin() -> None:
     without, with_held = (
         answer(Question(equity=1000.0, stop_frac=0.06, venue="kraken", open_positions=held), settings())
         for held in ((), (OpenPosition("BTC", 20.0, 0.06, 0.55),))
     )
     assert with_held.notional_usd == pytest.approx(without.notional_usd - 20.0, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ceiling", "expected"),
+    # GROWTH allows 3
+    [((), "", 3), ((), "2", 2), ((), "5", 3), (("--positions", "6"), "2", 6)],
+)
+def test_size_positions_are_the_lower_of_tier_and_setting(
+    arguments: tuple[str, ...], ceiling: str, expected: int
+) -> None:
+    found = size_json("--equity", "250", "--stop", "6", *arguments, MAX_POSITIONS=ceiling)
+    assert found["given"]["positions at most"]["value"] == str(expected)
+
+
+# -- risk:reward
+
+
+@pytest.mark.parametrize(
+    ("fees", "arguments", "exits", "reward"),
+    [
+        # Ladder at a stop of 6 %: mean target (.33 x 1.8 + .33 x 3 + .34 x 5) x .06 = .19704. Kraken .25/.40 %:
+        # (.19704 - .0025 - .004 x 1.19704 - .001) / .06726
+        (QUANT_FEES, CASE_250, 3, 2.8063),
+        # Coinbase .60/1.20 %: (.19704 - .006 - .012 x 1.19704 - .001) / .07828
+        ({}, ("--equity", "28", "--venue", "coinbase", "--stop", "6"), 3, 2.2442),
+        # A third of $5.00 is below Kraken's .00005 BTC: all at 3 R, (.18 - .0025 - .004 x 1.18 - .001) / .06726
+        (QUANT_FEES, ("--equity", "50", "--venue", "kraken", "--stop", "6", "--price", "63000"), 1, 2.5540),
+    ],
+)
+def test_size_shows_the_net_reward_of_the_order(
+    fees: dict[str, str], arguments: tuple[str, ...], exits: int, reward: float
+) -> None:
+    found = size_json(*arguments, **fees)
+    assert (found["code"], found["exits"], found["reward_needed"]) == ("", exits, 1.8)
+    assert found["reward"] == pytest.approx(reward, abs=5e-5)
+
+
+# The cases of quant 2.5 as the breakout strategy would be asked; None: refused before there is a plan to judge.
+@pytest.mark.parametrize(
+    ("arguments", "code", "reward"),
+    [
+        (("--equity", "15", "--venue", "coinbase"), "", 2.244),
+        (("--equity", "28", "--venue", "coinbase"), "", 2.244),
+        (("--equity", "250", "--venue", "kraken", "--wins", "12", "--losses", "8"), "", 2.806),
+        (("--equity", "750", "--venue", "kraken", "--wins", "30", "--losses", "20", "--drawdown", "6"), "", 2.806),
+        (("--equity", "1000", "--venue", "kraken", "--wins", "30", "--losses", "20"), "", 2.806),
+        (
+            ("--equity", "1000", "--venue", "kraken", "--wins", "30", "--losses", "20", "--cash", "200"),
+            "",
+            2.806,
+        ),
+        (("--equity", "1000", "--venue", "kraken", "--wins", "4", "--losses", "16"), "edge_brake", None),
+    ],
+)
+def test_size_of_the_case_table_passes_the_gate_of_risk_reward(
+    arguments: tuple[str, ...], code: str, reward: float | None
+) -> None:
+    found = size_json(*arguments, "--stop", "6", "--volatility", "60", STRATEGY="breakout", **QUANT_FEES)
+    assert found["code"] == code
+    assert found["reward"] == (None if reward is None else pytest.approx(reward, abs=5e-4))
+
+
+def test_size_of_a_breakout_with_too_little_reward_is_refused() -> None:
+    enough, less = (
+        size_json(*CASE_250, STRATEGY="breakout", MIN_RISK_REWARD=needed, **QUANT_FEES) for needed in ("2.80", "2.81")
+    )
+    assert (enough["code"], less["code"]) == ("", "risk_reward")
+    assert (less["lots"], less["notional_usd"], less["risk_usd"]) == (0, 0.0, 0.0)
+    assert (less["limit"], less["unit"], less["reward"]) == (2.81, "ratio", less["actual"])
+    assert less["explanation"].startswith("After fees and slippage the reward is 2.8063 times")
+    text = size(*CASE_250, STRATEGY="breakout", MIN_RISK_REWARD="3", **QUANT_FEES).stdout
+    assert "Nothing would be bought: risk_reward" in text
+    assert "the reward is 2.81 times the risk; an entry needs 3.00 (MIN_RISK_REWARD)." in " ".join(text.split())
+    assert "decides" not in text
+
+
+def test_size_of_an_allocation_is_not_refused_for_targets_that_it_has_not() -> None:
+    found = size_json(*CASE_250, STRATEGY="allocation", MIN_RISK_REWARD="5", **QUANT_FEES)
+    assert (found["code"], found["reward"]) == ("", pytest.approx(2.8063, abs=5e-5))
+    text = " ".join(size(*CASE_250, STRATEGY="allocation", **QUANT_FEES).stdout.split())
+    assert "2.81 net, were it a breakout with EXIT_RULE=ladder; allocation has no targets" in text
+
+
+def test_size_of_a_breakout_names_what_the_reward_must_be() -> None:
+    text = " ".join(size(*CASE_250, STRATEGY="breakout", **QUANT_FEES).stdout.split())
+    assert "2.81 net, at the targets of EXIT_RULE=ladder; an entry needs 1.80" in text
+
+
+def test_size_of_an_exit_rule_without_targets_plans_no_reward() -> None:
+    found = size_json(*CASE_250, STRATEGY="breakout", EXIT_RULE="trail", MIN_RISK_REWARD="5")
+    assert (found["code"], found["reward"]) == ("", None)
+    text = " ".join(size(*CASE_250, STRATEGY="breakout", EXIT_RULE="trail").stdout.split())
+    assert "not planned: EXIT_RULE=trail has no price targets" in text
+
+
+# -- more money
+
+
+def notional(equity: float, **question: Any) -> float:
+    asked = Question(equity=equity, stop_frac=0.06, venue="kraken", volatility=0.60, **question)
+    return answer(asked, settings()).notional_usd
+
+
+@pytest.mark.parametrize("tier", [(15.0, 249.99), (250.0, 499.99), (500.0, 999.99), (1000.0, 5000.0)])
+@pytest.mark.parametrize("results", [{}, {"wins": 12, "losses": 8}])
+def test_size_never_falls_with_equity_within_a_tier(tier: tuple[float, float], results: dict[str, int]) -> None:
+    low, high = tier
+    sizes = [notional(low + (high - low) * i / 60, **results) for i in range(61)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > sizes[0]
+
+
+def test_size_falls_by_design_where_a_tier_allows_more_positions() -> None:
+    # The legs share risk among the positions of the tier: n_V .08784 (2), .05968 (3), .04519 (4), .03043 (6);
+    # n_E .18 up to 4, .85 / 6 = .14167 with 6. Shares .4 n_V + .3 n_E.
+    below = [notional(249.99), notional(499.99), notional(999.99)]
+    at = [notional(250.0), notional(500.0), notional(1000.0)]
+    assert below == pytest.approx([249.99 * 0.089136, 499.99 * 0.077872, 999.99 * 0.072076], rel=1e-4)
+    assert at == pytest.approx([250.0 * 0.077872, 500.0 * 0.072076, 1000.0 * 0.054672], rel=1e-4)
+    # With the number of positions held, it does not.
+    assert notional(250.0, max_positions=2) >= below[0]
 
 
 # -- wrong input: option, value, what is allowed
@@ -207,6 +353,10 @@ def test_size_counts_what_is_held_of_the_coin() -> None:
             "'--price': '0' must be dollars from 1e-06 to 100,000,000",
         ),
         (("--equity", "250", "--stop", "6", "--drawdown", "-1"), "'--drawdown': '-1' must be a percent from 0 to 100"),
+        (
+            ("--equity", "250", "--stop", "6", "--fees-paid", "-1"),
+            "'--fees-paid': '-1' must be dollars from 0 to 1,000,000",
+        ),
         (("--equity", "250", "--stop", "6", "--wins", "-1"), "'--wins': -1 is not in the range 0<=x<=10000"),
         (("--equity", "250", "--stop", "6", "--coin", "XRP"), "'--coin': 'XRP' is not one of "),
         (("--equity", "250", "--stop", "6", "--venue", "ftx"), "'--venue': 'ftx' is not one of "),
@@ -274,11 +424,8 @@ def test_size_of_any_account_is_rendered_within_the_width(look: Look) -> None:
 
 
 def test_words_cover_what_the_sizer_can_name() -> None:
-    from bot.decide import codes, sizer
-    from bot.domain.refusal import RefusalCode
-
-    known = {code.value for code in RefusalCode} | set(OWN_SENTENCES)
-    no_refusals = {"", sizer.NAMES[codes.WITHIN_BAND], sizer.NAMES[sizer.MINIMUM_TRADE]}
-    assert set(sizer.NAMES) - no_refusals <= known
+    no_refusals = {"", codes.REFUSAL_NAMES[codes.WITHIN_BAND], codes.REFUSAL_NAMES[codes.MINIMUM_TRADE]}
+    assert set(codes.REFUSAL_NAMES) - no_refusals <= {code.value for code in RefusalCode}
     assert {cap.code for report in reports() for cap in report.caps} <= set(CAP_WORDS)
-    assert sizer.NAMES[codes.OK] in CAP_WORDS
+    assert len({cap.code for report in reports() for cap in report.caps}) == len(Caps._fields)
+    assert codes.REFUSAL_NAMES[codes.OK] in CAP_WORDS

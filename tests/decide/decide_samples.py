@@ -12,7 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from bot.decide import trend
-from bot.decide.allocation import Budget, Coin, Rules
+from bot.decide.costs import Rules
+from bot.decide.intents import Coin
 
 # Market facts: lot step, minimum amount, minimum cost, maker in, taker out.
 COINBASE_BTC = Rules(1e-8, 1e-8, 1.0, 0.006, 0.012)
@@ -21,15 +22,6 @@ KRAKEN_ETH = Rules(1e-8, 0.001, 0.5, 0.0025, 0.004)
 KRAKEN_SOL = Rules(1e-8, 0.06, 0.5, 0.0025, 0.004)
 
 COIN = Coin(score=1.0, volatility=0.5, stop_distance=0.10, price=50_000.0, bar_close=50_000.0, held_usd=0.0)
-BUDGET = Budget(
-    equity=1_000.0,
-    free_cash=1_000.0,
-    venue_free_cash=1_000.0,
-    position_cap=0.18,
-    risk_per_trade=0.03,
-    cash_buffer=0.15,
-    min_trade=5.0,
-)
 
 
 class Bars(NamedTuple):

@@ -3,20 +3,19 @@ from __future__ import annotations
 import math
 
 import pytest
-from decide_samples import BUDGET, COIN, COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL
+from decide_samples import COIN, COINBASE_BTC, KRAKEN_SOL
 
 from bot.decide import allocation, codes
-from bot.decide.allocation import Budget, Coin, Rules, intend, lots_to_sell, size_entry, stop_distance, target_fraction
-from bot.decide.costs import break_even_move
+from bot.decide.allocation import intend, lots_to_sell, target_share
+from bot.decide.intents import Coin, Intent
 
 NAN = math.nan
 
 # -- target ---------------------------------------------------------------------------------------
 
 
-def test_stop_distance_is_four_atr_of_the_price() -> None:
-    assert allocation.stop_distance(1_250.0, 50_000.0) == 0.1  # 4 x 1250 / 50000
-    assert math.isnan(allocation.stop_distance(NAN, 50_000.0))
+def test_stop_of_an_allocation_is_four_daily_ranges() -> None:
+    assert allocation.STOP_ATR == 4.0  # correction 14
 
 
 @pytest.mark.parametrize(
@@ -35,13 +34,18 @@ def test_stop_distance_is_four_atr_of_the_price() -> None:
         (1.0, math.inf, 1.0, 0.0),
     ],
 )
-def test_target_fraction_of_three_coins(score: float, volatility: float, scale: float, expected: float) -> None:
-    assert target_fraction(score, volatility, 0.18, 3, scale) == pytest.approx(expected, rel=1e-12)
+def test_target_share_of_three_coins(score: float, volatility: float, scale: float, expected: float) -> None:
+    assert target_share(score, volatility, 0.18, 3, scale) == pytest.approx(expected, rel=1e-12)
 
 
-def test_target_fraction_shares_the_volatility_among_the_coins() -> None:
-    assert target_fraction(1.0, 1.0, 0.18, 2, 1.0) == 0.125  # 0.25 / 1 / 2
-    assert target_fraction(1.0, 1.0, 0.18, 1, 1.0) == 0.18  # 0.25: the cap holds
+def test_target_share_shares_the_volatility_among_the_coins() -> None:
+    assert target_share(1.0, 1.0, 0.18, 2, 1.0) == 0.125  # 0.25 / 1 / 2
+    assert target_share(1.0, 1.0, 0.18, 1, 1.0) == 0.18  # 0.25: the cap holds
+
+
+def test_target_share_is_a_score_of_what_the_legs_allow() -> None:
+    assert target_share(0.75, 0.50, 0.12, 3, 1.0) == pytest.approx(0.09, rel=1e-12)  # 0.12 < 0.25 / 0.50 / 3
+    assert target_share(1.0, 0.50, 0.0, 3, 1.0) == 0.0  # Kelly alone, before the first trade
 
 
 # -- intend ---------------------------------------------------------------------------------------
@@ -50,8 +54,8 @@ def test_target_fraction_shares_the_volatility_among_the_coins() -> None:
 EQUITY = 900.0
 
 
-def intent_of(coin: Coin, scale: float = 1.0) -> allocation.Intent:
-    return intend(coin, EQUITY, 0.18, 3, scale, 0.75, 5.0)
+def intent_of(coin: Coin, scale: float = 1.0) -> Intent:
+    return intend(coin, EQUITY, 0.18, EQUITY, math.inf, 3, scale, 0.75, 5.0)
 
 
 def held(usd: float, score: float = 1.0) -> Coin:
@@ -122,7 +126,7 @@ def test_intend_within_the_band_holds(held_usd: float, gap: float) -> None:
 @pytest.mark.parametrize("held_usd", [112.0, 208.0])
 def test_intend_at_the_edge_of_the_band_holds(held_usd: float) -> None:
     # Equity 960: target 160, band 0.30 x 160 = 48.
-    intent = intend(held(held_usd), 960.0, 0.18, 3, 1.0, 0.75, 5.0)
+    intent = intend(held(held_usd), 960.0, 0.18, 960.0, math.inf, 3, 1.0, 0.75, 5.0)
     assert (intent.action, intent.limit, intent.actual) == (codes.HOLD, 48.0, 48.0)
 
 
@@ -144,211 +148,6 @@ def test_intend_reduces_a_held_coin_whose_score_falls() -> None:
 
 def test_intend_after_a_drawdown_asks_for_less() -> None:
     assert intent_of(COIN, scale=0.25).gap_usd == pytest.approx(37.5, rel=1e-12)
-
-
-# -- size_entry: the caps -------------------------------------------------------------------------
-
-
-def sized(gap_usd: float, coin: Coin = COIN, rules: Rules = COINBASE_BTC, budget: Budget = BUDGET) -> allocation.Size:
-    return size_entry(gap_usd, coin, rules, budget)
-
-
-def with_risk(risk: float) -> Budget:
-    return BUDGET._replace(risk_per_trade=risk)
-
-
-@pytest.mark.parametrize(
-    ("case", "notional", "binding"),
-    [
-        ((100.0, COIN, COINBASE_BTC, BUDGET), 100.0, codes.OK),
-        ((300.0, COIN, COINBASE_BTC, BUDGET), 180.0, codes.POSITION_CAP),  # 0.18 x 1000
-        ((300.0, held(80.0), COINBASE_BTC, BUDGET), 100.0, codes.POSITION_CAP),  # 180 - 80
-        # Loss at the stop on Coinbase: 0.10 + 0.006 + 0.012 x 0.90 + 0.001 = 0.1178; 10 / 0.1178
-        ((300.0, COIN, COINBASE_BTC, with_risk(0.01)), 84.889643, codes.RISK_PER_TRADE),
-        ((300.0, held(50.0), COINBASE_BTC, with_risk(0.01)), 34.889643, codes.RISK_PER_TRADE),
-        # On Kraken: 0.10 + 0.0025 + 0.004 x 0.90 + 0.001 = 0.1071; 10 / 0.1071
-        ((300.0, COIN, KRAKEN_BTC, with_risk(0.01)), 93.370682, codes.RISK_PER_TRADE),
-        # (200 - 0.15 x 1000) / 1.0025
-        ((300.0, COIN, KRAKEN_BTC, BUDGET._replace(free_cash=200.0)), 49.875312, codes.CASH_BUFFER),
-        # 50 x 0.99 / 1.006
-        ((300.0, COIN, COINBASE_BTC, BUDGET._replace(venue_free_cash=50.0)), 49.204771, codes.VENUE_CASH),
-        ((300.0, COIN, KRAKEN_BTC, BUDGET._replace(venue_free_cash=50.0)), 49.376559, codes.VENUE_CASH),
-    ],
-)
-def test_size_entry_takes_the_tightest_cap(
-    case: tuple[float, Coin, Rules, Budget], notional: float, binding: int
-) -> None:
-    size = size_entry(*case)
-    lot_usd = 1e-8 * 50_000.0  # $0.0005
-    assert (size.code, size.binding) == (codes.OK, binding)
-    assert notional - lot_usd - 1e-6 <= size.notional <= notional + 1e-6
-    assert size.notional == size.lots * lot_usd
-    assert math.isnan(size.limit)
-    assert math.isnan(size.actual)
-
-
-def test_size_entry_rounds_down_to_whole_lots() -> None:
-    rules = COINBASE_BTC._replace(lot_step=0.001)
-    size = sized(179.0, rules=rules)  # a lot is $50: three fit
-    assert (size.lots, size.notional) == (3, 150.0)
-    assert sized(150.0, rules=rules).lots == 3
-    assert sized(149.99, rules=rules).lots == 2
-
-
-def test_size_entry_of_a_gap_that_equals_a_cap_is_not_bound_by_it() -> None:
-    rules = COINBASE_BTC._replace(lot_step=0.001)
-    assert (sized(180.0, rules=rules).binding, sized(180.01, rules=rules).binding) == (codes.OK, codes.POSITION_CAP)
-
-
-def test_size_entry_corrects_a_quotient_that_was_rounded_up() -> None:
-    # 7.7 / 1.1 is 7.0 in floats, but 7 x 1.1 is 7.700000000000001: six lots.
-    size = sized(7.7, COIN._replace(price=1.0), COINBASE_BTC._replace(lot_step=1.1))
-    assert (size.lots, size.code) == (6, codes.OK)
-
-
-def test_size_entry_at_15_dollars_is_under_the_position_cap() -> None:
-    # 0.18 x 15 = 2.70 < 5: a $15 account holds nothing as long as the smallest trade is $5.
-    size = sized(2.5, budget=BUDGET._replace(equity=15.0, free_cash=15.0, venue_free_cash=15.0))
-    assert (size.lots, size.code, size.limit, size.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 2.5)
-
-
-# -- size_entry: the refusals ---------------------------------------------------------------------
-
-
-def refused(
-    size: allocation.Size, code: int, limit: float, actual: float, *, binding: int = codes.OK, tolerance: float = 1e-6
-) -> None:
-    assert (size.lots, size.code, size.binding) == (0, code, binding)
-    assert size.limit == pytest.approx(limit, rel=1e-6)
-    assert size.actual == pytest.approx(actual, rel=1e-6, abs=tolerance)
-
-
-@pytest.mark.parametrize(
-    ("rules", "stop", "round_trip"),
-    [
-        (COINBASE_BTC, 0.0546, 0.01821862),  # 1.006 / 0.988 - 1; times 3 is 0.05465587
-        (KRAKEN_BTC, 0.0195, 0.00652610),  # 1.0025 / 0.996 - 1; times 3 is 0.01957831
-    ],
-)
-def test_size_entry_with_a_stop_inside_three_round_trips_refuses(rules: Rules, stop: float, round_trip: float) -> None:
-    size = sized(100.0, COIN._replace(stop_distance=stop), rules)
-    refused(size, codes.COSTS_TOO_HIGH, stop / 3.0, round_trip)
-    assert size.notional == 100.0
-    assert sized(100.0, COIN._replace(stop_distance=stop + 0.0001), rules).lots > 0
-
-
-def test_size_entry_with_a_stop_at_exactly_three_round_trips_buys() -> None:
-    stop = 3.0 * break_even_move(0.006, 0.012)
-    assert sized(100.0, COIN._replace(stop_distance=stop)).lots > 0
-    assert sized(100.0, COIN._replace(stop_distance=math.nextafter(stop, 0.0))).code == codes.COSTS_TOO_HIGH
-
-
-@pytest.mark.parametrize(("gap", "room"), [(4.99, 4.99), (0.0, 0.0), (-20.0, 0.0)])
-def test_size_entry_of_a_gap_below_the_minimum_trade_refuses(gap: float, room: float) -> None:
-    refused(sized(gap), codes.BELOW_MIN_TRADE, 5.0, room)
-
-
-@pytest.mark.parametrize(
-    ("coin", "budget", "code", "room"),
-    [
-        (COIN, BUDGET._replace(equity=27.0), codes.POSITION_CAP, 4.86),  # 0.18 x 27
-        (held(200.0), BUDGET, codes.POSITION_CAP, 0.0),  # more is held than the cap allows
-        (COIN, with_risk(0.0005), codes.RISK_PER_TRADE, 4.244482),  # 0.5 / 0.1178
-        (COIN, BUDGET._replace(free_cash=154.0), codes.CASH_BUFFER, 3.976143),  # 4 / 1.006
-        (COIN, BUDGET._replace(free_cash=100.0), codes.CASH_BUFFER, 0.0),
-        (COIN, BUDGET._replace(venue_free_cash=5.0), codes.VENUE_CASH, 4.920477),  # 5 x 0.99 / 1.006
-        (COIN, BUDGET._replace(venue_free_cash=0.0), codes.VENUE_CASH, 0.0),
-    ],
-)
-def test_size_entry_refuses_in_the_name_of_the_cap(coin: Coin, budget: Budget, code: int, room: float) -> None:
-    refused(sized(100.0, coin, budget=budget), code, 5.0, room, binding=code)
-
-
-def test_size_entry_of_the_minimum_trade_is_not_rounded_below_it() -> None:
-    # BTC at 84,000: a lot is $0.00084, and 5 / 0.00084 = 5952.4 lots: 5952 of them are $4.99968.
-    coin = COIN._replace(price=84_000.0)
-    refused(sized(5.0, coin), codes.BELOW_MIN_TRADE, 5.0, 4.99968)
-    assert sized(5.0009, coin).lots == 5953  # $5.00052
-
-
-def test_size_entry_with_coarse_lots_is_not_rounded_below_the_minimum_trade() -> None:
-    rules = COINBASE_BTC._replace(lot_step=0.00008)  # a lot is $4: one fits into $7
-    refused(sized(7.0, rules=rules), codes.BELOW_MIN_TRADE, 5.0, 4.0)
-    refused(
-        sized(9.0, budget=BUDGET._replace(equity=35.0), rules=rules),  # 0.18 x 35 = 6.30
-        codes.BELOW_MIN_TRADE,
-        5.0,
-        4.0,
-        binding=codes.POSITION_CAP,
-    )
-    assert sized(8.0, rules=rules).lots == 2
-
-
-@pytest.mark.parametrize(
-    ("rules", "price", "minimum"),
-    [
-        (KRAKEN_SOL, 140.0, 8.40),  # 0.06 x 140
-        (KRAKEN_BTC, 120_000.0, 6.00),  # 0.00005 x 120,000
-        (KRAKEN_ETH, 6_000.0, 6.00),  # 0.001 x 6,000
-    ],
-)
-def test_size_entry_below_the_minimum_of_the_venue_refuses(rules: Rules, price: float, minimum: float) -> None:
-    coin = COIN._replace(price=price)
-    # $0.0026 away: a lot of BTC at 120,000 is $0.0012
-    refused(
-        sized(minimum - 0.0026, coin, rules), codes.BELOW_VENUE_MINIMUM, minimum, minimum - 0.0026, tolerance=0.0013
-    )
-    size = sized(minimum + 0.0026, coin, rules)
-    assert (size.code, size.lots > 0) == (codes.OK, True)
-    assert size.notional >= minimum
-
-
-@pytest.mark.parametrize(
-    ("gap", "code", "limit", "actual"),
-    [
-        (9.99, codes.BELOW_VENUE_MINIMUM, 10.0, 9.99),
-        (11.10, codes.UNSELLABLE, 10.0, 9.99),  # at the stop 11.10 x 0.90
-        (11.12, codes.OK, NAN, NAN),  # 11.12 x 0.90 = 10.008
-    ],
-)
-def test_size_entry_must_reach_the_minimum_cost_twice(gap: float, code: int, limit: float, actual: float) -> None:
-    size = sized(gap, rules=COINBASE_BTC._replace(min_cost=10.0))
-    assert (size.code, size.lots > 0) == (code, code == codes.OK)
-    assert (size.limit, size.actual) == pytest.approx((limit, actual), abs=6e-4, nan_ok=True)
-
-
-def test_size_entry_of_bitcoin_on_kraken_is_held_back_by_the_minimum_trade_first() -> None:
-    coin = COIN._replace(price=84_000.0)  # 0.00005 BTC = $4.20 < $5
-    refused(sized(4.5, coin, KRAKEN_BTC), codes.BELOW_MIN_TRADE, 5.0, 4.5)
-    assert sized(5.01, coin, KRAKEN_BTC).lots > 0
-
-
-@pytest.mark.parametrize("held_usd", [0.0, 50.0])
-def test_size_entry_that_the_stop_could_not_sell_refuses(held_usd: float) -> None:
-    # $1.10 with a stop 20 % away is worth $0.88 there; Coinbase sells from $1. What is held may lie elsewhere.
-    coin = COIN._replace(stop_distance=0.20, held_usd=held_usd)
-    budget = BUDGET._replace(min_trade=0.5)
-    refused(sized(1.10, coin, budget=budget), codes.UNSELLABLE, 1.0, 0.88, tolerance=5e-4)
-    assert sized(1.26, coin, budget=budget).lots > 0  # 1.26 x 0.8 = 1.008
-
-
-def test_size_entry_with_a_stop_at_or_below_zero_refuses() -> None:
-    for stop in (1.0, 1.5):
-        size = sized(100.0, COIN._replace(stop_distance=stop))
-        assert (size.lots, size.code) == (0, codes.UNSELLABLE)
-        assert math.isfinite(size.limit)
-        assert math.isfinite(size.actual)
-
-
-def test_size_entry_that_cannot_compute_a_cap_stops() -> None:
-    with pytest.raises(AssertionError, match="cannot be computed"):
-        sized(NAN)
-    for coin in (COIN._replace(held_usd=NAN), COIN._replace(stop_distance=NAN)):
-        with pytest.raises(AssertionError, match="cannot be computed"):
-            sized(100.0, coin)
-    for field in ("equity", "free_cash", "venue_free_cash", "position_cap", "risk_per_trade", "cash_buffer"):
-        with pytest.raises(AssertionError, match="cannot be computed"):
-            sized(100.0, budget=BUDGET._replace(**{field: NAN}))
 
 
 # -- lots_to_sell ---------------------------------------------------------------------------------
@@ -394,21 +193,94 @@ def test_lots_to_sell_leaves_nothing_whose_stop_the_venue_would_refuse() -> None
     assert lots_to_sell(-2.0001, 50_000.0, 0.04, 6_100, COINBASE_BTC) == 4_000
 
 
-def test_stop_distance_of_a_wild_market_leaves_a_price_above_zero() -> None:
-    assert stop_distance(25.0, 100.0) == 0.9  # 4 x 25 % is the whole price
-    assert stop_distance(2.0, 100.0) == 0.08
-    assert math.isnan(stop_distance(NAN, 100.0))
-
-
 @pytest.mark.parametrize(("held_usd", "action"), [(11.1, codes.HOLD), (10.9, codes.ADD), (20.9, codes.HOLD), (21.1, 3)])
 def test_intend_of_a_small_account_needs_the_minimum_trade_too(held_usd: float, action: int) -> None:
     # Equity 96: target 16, band 4.8; but nothing below $5 is traded: 11 to 21 is held.
-    intent = intend(held(held_usd), 96.0, 0.18, 3, 1.0, 0.75, 5.0)
+    intent = intend(held(held_usd), 96.0, 0.18, 96.0, math.inf, 3, 1.0, 0.75, 5.0)
     assert intent.action == action
     if action == codes.HOLD:
         assert intent.limit == 5.0
 
 
 def test_intend_gives_a_tiny_position_up_as_a_whole() -> None:
-    intent = intend(held(2.0, score=0.0), 100.0, 0.18, 3, 1.0, 0.75, 5.0)
-    assert (intent.action, intent.gap_usd) == (codes.EXIT, -2.0)
+    intent = intend(held(0.5, score=0.0), 100.0, 0.18, 100.0, math.inf, 3, 1.0, 0.75, 5.0)
+    assert (intent.action, intent.gap_usd) == (codes.EXIT, -0.5)
+
+
+def test_intend_with_a_tiny_target_reduces_and_does_not_exit() -> None:
+    # 4.8 / 6 = 0.80: what is left of the target stays
+    intent = intend(held(50.0), 4.8, 0.18, 4.8, math.inf, 3, 1.0, 0.75, 5.0)
+    assert (intent.action, intent.target_usd) == (codes.REDUCE, pytest.approx(0.8))
+
+
+def test_intend_is_a_share_of_its_base() -> None:
+    # PRO_MODE off: $300 in cash and $30 of the coin; a target of 330 / 6 = 55, 25 more than is held, the band is 16.5.
+    intent = intend(held(30.0), 330.0, 0.18, 330.0, math.inf, 3, 1.0, 0.75, 5.0)
+    assert (intent.action, intent.target_usd) == (codes.ADD, pytest.approx(55.0, rel=1e-12))
+    assert intent.gap_usd == pytest.approx(25.0, rel=1e-12)
+
+
+def test_intend_keeps_to_what_the_legs_allow() -> None:
+    assert intend(COIN, EQUITY, 0.10, EQUITY, math.inf, 3, 1.0, 0.75, 5.0).gap_usd == pytest.approx(90.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("field", ["price", "bar_close"])
+def test_intend_without_a_usable_price_buys_nothing(field: str) -> None:
+    assert intent_of(COIN._replace(**{field: NAN})).code == codes.PRICE_MOVED
+
+
+def test_intend_of_a_weak_score_is_told_before_a_moved_price() -> None:
+    intent = intent_of(COIN._replace(score=0.5, price=100_000.0))
+    assert intent.code == codes.SIGNAL_TOO_WEAK
+
+
+def test_intend_adds_only_while_the_price_is_near_the_close() -> None:
+    # Half of the stop distance of 0.10: 5 %. Sales do not wait for that.
+    far = 50_000.0 * 1.0501
+    assert intent_of(held(20.0)._replace(price=far)).code == codes.PRICE_MOVED
+    assert intent_of(held(20.0, score=0.5)._replace(price=far)).code == codes.SIGNAL_TOO_WEAK
+    assert intent_of(held(500.0)._replace(price=far)).action == codes.REDUCE
+    assert intent_of(held(20.0, score=0.0)._replace(price=far)).action == codes.EXIT
+
+
+def test_intend_on_the_first_day_asks_for_less_than_the_minimum_trade_too() -> None:
+    # $15: a target of 2.50. The sizer knows what one minimum trade may stand in for.
+    intent = intend(COIN, 15.0, 0.18, 15.0, math.inf, 3, 1.0, 0.75, 5.0)
+    assert (intent.action, intent.gap_usd) == (codes.ENTER, pytest.approx(2.5))
+
+
+# -- the sizer's legs hold back purchases, and sell nothing ------------------------------------------
+
+
+def capped(held_usd: float, entry_cap: float, entry_base: float = 1_000.0) -> Intent:
+    # Volatility 50 %: the target is min(18 %, 25 / 50 / 3 = 16.67 %) of $1,000 = $166.67.
+    return intend(held(held_usd), 1_000.0, 0.18, entry_base, entry_cap, 3, 1.0, 0.75, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("held_usd", "action", "gap"),
+    [
+        (0.0, codes.ENTER, 80.0),  # the legs' 8 % of $1,000
+        (50.0, codes.ADD, 30.0),  # 30 of 80 is more than the band of 24
+        (57.0, codes.HOLD, 23.0),
+        (80.0, codes.HOLD, 0.0),
+        (166.0, codes.HOLD, 0.0),  # between the legs' share and the target nothing is bought or sold
+        (200.0, codes.HOLD, 1_000.0 / 6 - 200.0),  # within 30 % of the target
+        (220.0, codes.REDUCE, 1_000.0 / 6 - 220.0),  # down to the target, not to the legs' share
+    ],
+)
+def test_intend_buys_up_to_the_legs_and_sells_down_to_the_target(held_usd: float, action: int, gap: float) -> None:
+    intent = capped(held_usd, 0.08)
+    assert (intent.action, intent.gap_usd) == (action, pytest.approx(gap, rel=1e-12, abs=1e-9))
+
+
+def test_intend_buys_up_to_a_share_of_the_base() -> None:
+    assert capped(0.0, 0.08, entry_base=400.0).gap_usd == pytest.approx(32.0, rel=1e-12)
+    assert capped(0.0, 0.18, entry_base=2_000.0).gap_usd == pytest.approx(
+        1_000.0 / 6, rel=1e-12
+    )  # never above the target
+
+
+def test_intend_without_any_leg_sells_nothing() -> None:
+    assert capped(100.0, 0.0).action == codes.HOLD
+    assert (capped(0.0, 0.0).action, capped(0.0, 0.0).gap_usd) == (codes.ENTER, 0.0)  # the sizer says why not

@@ -95,7 +95,9 @@ def offences(source: str) -> list[str]:
 
 def test_form_covers_the_rooms_files() -> None:
     names = {path.stem for path in FILES}
-    assert {"indicators", "trend", "ensemble", "costs", "risk", "allocation", "codes"} <= names
+    expected = {"indicators", "trend", "ensemble", "codes", "costs", "intents", "allocation", "breakout"}
+    expected |= {"kelly", "risk", "sizer", "exits", "growth", "measured"}
+    assert expected <= names
     assert [path for path in CORE.rglob("*.py") if path.parent != CORE] == []
 
 

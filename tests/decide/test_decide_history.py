@@ -70,8 +70,9 @@ def test_history_flags_are_those_of_the_fold() -> None:
 def test_history_without_bars_knows_nothing() -> None:
     history = History()
     assert (len(history), history.last_open_ms, history.last_close_ms) == (0, None, None)
-    for value in (history.score(), history.atr(), history.volatility(), history.trigger_close(0.75)):
+    for value in (history.score(), history.atr(), history.volatility(), history.since_breakout()):
         assert math.isnan(value)
+    assert math.isnan(history.trigger_close(0.75))
 
 
 @pytest.mark.parametrize(("n", "known"), [(14, False), (15, True)])
@@ -116,3 +117,14 @@ def test_history_trigger_is_the_level_of_the_core() -> None:
     assert history.trigger_close(0.75) == 750.0
     history.extend([Candle(400 * MS_PER_DAY, 700.0, 751.0, 700.0, 750.5, 1.0)])
     assert history.score() == pytest.approx(7 / 9)
+
+
+def test_history_counts_the_bars_since_a_breakout() -> None:
+    history = History()
+    found = []
+    for i in range(26):
+        close = 103.0 if i == 21 else 100.0  # above the highs of 101 of bars 1 to 20
+        history.extend([Candle(i * MS_PER_DAY, 100.0, close + 1.0, 99.0, close, 1.0)])
+        found.append(history.since_breakout())
+    assert found[21:24] == [0.0, 1.0, 2.0]
+    assert all(math.isnan(value) for value in found[:21] + found[24:])

@@ -67,6 +67,33 @@ def test_edge_of_counts_at_break_even_is_exactly_zero(wins: int, losses: int) ->
     assert (edge.full, edge.shrink, edge.used, edge.constrained) == (0.0, 0.0, 0.0, 0.0)
 
 
+def test_edge_of_counts_at_break_even_hides_the_rounding_of_the_mean() -> None:
+    # 12 x 2.5 = 30 x 1, yet the mean computed from the posterior win rate comes out as 2.2e-16.
+    edge = edge_of_counts(12, 30, 2.5, 0.12)
+    assert (edge.mean, edge.full, edge.shrink, edge.used, edge.constrained) == (0.0, 0.0, 0.0, 0.0, 0.0)
+    assert edge.payoff == 2.5
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "payoff", "message"),
+    [
+        (-0.1, 0.0, 1.8, "wins are counted from 0"),
+        (0.0, -0.1, 1.8, "losses are counted from 0"),
+        (0.0, 0.0, 0.0, "a win is above 0 R"),
+    ],
+)
+def test_edge_of_counts_of_no_possible_record_is_refused(
+    wins: float, losses: float, payoff: float, message: str
+) -> None:
+    with pytest.raises(AssertionError, match=f"^{message}$"):
+        edge_of_counts(wins, losses, payoff, 0.12)
+
+
+def test_edge_of_counts_with_wins_below_the_loss_needs_many_of_them() -> None:
+    # W = .5: p0 = 2/3, alpha = 13.333 + 9, beta = 6.667 + 1, m = 22.333 / 30 = .744444; e = 1.5 x .744444 - 1
+    assert edge_of_counts(9, 1, 0.5, 0.12).mean == pytest.approx(0.116667, abs=5e-7)
+
+
 def test_shrunken_payoff_of_five_wins() -> None:
     # (5 x 2.6 + 10 x 1.8) / 15 = 31 / 15
     assert kelly.shrunken_payoff(2.6, 5) == pytest.approx(2.066667, abs=5e-7)
@@ -75,6 +102,7 @@ def test_shrunken_payoff_of_five_wins() -> None:
 
 def test_baker_mchale_without_an_edge_is_zero() -> None:
     assert kelly.baker_mchale(0.0, 0.1) == 0.0
+    assert kelly.baker_mchale(0.0, 0.0) == 0.0  # nor one that is known to be none
     assert kelly.baker_mchale(-0.1, 0.1) == 0.0
     assert kelly.baker_mchale(math.nan, 0.1) == 0.0
     assert kelly.baker_mchale(0.3, 0.4) == pytest.approx(0.36)  # .09 / (.09 + .16)
@@ -115,6 +143,35 @@ def test_edge_of_results_of_a_ladder_by_hand() -> None:
     assert edge.chance == pytest.approx(0.618488, abs=1e-6)
 
 
+def test_edge_of_results_has_the_deviation_of_small_results_too() -> None:
+    # Twenty results of 0 beside the prior: second moment 36 / 40 = .9, deviation sqrt(.9 / 41) = .148159
+    edge = edge_of_results([0.0], [20.0], 0.12)
+    assert edge.deviation == pytest.approx(0.148159, abs=5e-7)
+
+
+def test_edge_of_results_names_no_win_rate_and_no_payoff() -> None:
+    edge = edge_of_results([3.0, -1.0], [1.0, 1.0], 0.12)
+    assert math.isnan(edge.win_rate)
+    assert math.isnan(edge.payoff)
+
+
+def test_edge_of_results_forgotten_results_say_nothing() -> None:
+    assert edge_of_results([3.0], [0.0], 0.12) == pytest.approx(edge_of_results([], [], 0.12), nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("result", "weight", "message"),
+    [
+        (1.0, -0.1, "a weight is not negative"),
+        (math.nan, 1.0, "a result is a number"),
+        (math.inf, 1.0, "a result is a number"),
+    ],
+)
+def test_edge_of_results_of_no_possible_record_is_refused(result: float, weight: float, message: str) -> None:
+    with pytest.raises(AssertionError, match=f"^{message}$"):
+        edge_of_results([result], [weight], 0.12)
+
+
 def test_edge_of_results_of_losses_is_no_edge() -> None:
     edge = edge_of_results([-1.0, -1.2, 0.5], [1.0, 1.0, 1.0], 0.12)
     assert (edge.full, edge.shrink, edge.used, edge.constrained) == (0.0, 0.0, 0.0, 0.0)
@@ -150,6 +207,44 @@ def test_drawdown_exponent_of_twelve_percent() -> None:
 def test_constrained_fraction_without_an_edge_is_zero() -> None:
     assert kelly.constrained_fraction(1 / 2.8, 1.8, 0.12) == pytest.approx(0.0, abs=1e-6)
     assert kelly.constrained_fraction(0.2, 1.8, 0.12) == pytest.approx(0.0, abs=1e-15)
+
+
+@pytest.mark.parametrize("win_rate", [0.0, 0.2])
+def test_constrained_fraction_far_from_an_edge_is_exactly_zero(win_rate: float) -> None:
+    assert kelly.constrained_fraction(win_rate, 1.8, 0.12) == 0.0
+
+
+@pytest.mark.parametrize("win_rate", [-0.01, 1.0, 1.5])
+def test_constrained_fraction_of_no_possible_win_rate_is_refused(win_rate: float) -> None:
+    with pytest.raises(AssertionError, match=r"^a win rate is a fraction below 1$"):
+        kelly.constrained_fraction(win_rate, 1.8, 0.12)
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.0049, 1.0, 1.5, math.nan])
+def test_drawdown_exponent_of_no_possible_limit_is_refused(limit: float) -> None:
+    with pytest.raises(AssertionError, match=r"^a drawdown limit is a fraction from 0\.005$"):
+        kelly.drawdown_exponent(limit)
+
+
+def test_drawdown_exponent_of_the_least_limit() -> None:
+    assert kelly.drawdown_exponent(0.005) == pytest.approx(459.36, abs=5e-3)  # ln .10 / ln .995
+
+
+@pytest.mark.parametrize(
+    ("results", "weights", "limit"),
+    [
+        ([1.5, -4.0], [19.0, 1.0], 0.12),  # above a quarter the loss of 4 R would cost more than there is
+        ([10.0, -1.0], [1000.0, 1.0], 0.99),  # nearly everything may be lost: far more than half is at risk
+        ([0.5, -0.5], [60.0, 20.0], 0.12),
+    ],
+)
+def test_constrained_by_results_solves_its_equation(results: list[float], weights: list[float], limit: float) -> None:
+    share = kelly.constrained_by_results(results, weights, limit)
+    assert 0.001 < share < 1.0 / max(1.0, -min(results))
+    power = math.log(0.10) / -math.log(1.0 - limit)
+    everything = [*zip(results, weights, strict=True), (1.8, 20.0 / 2.8), (-1.0, 20.0 * 1.8 / 2.8)]
+    mean = sum(weight * (1.0 + share * result) ** power for result, weight in everything)
+    assert mean == pytest.approx(sum(weight for _, weight in everything), rel=1e-9)
 
 
 @given(win_rate=st.floats(0.36, 0.95), payoff=st.floats(1.8, 6.0), limit=st.floats(0.01, 0.3))
@@ -225,6 +320,13 @@ def test_full_brake_is_always_released(wins: int, losses: int) -> None:
 )
 def test_incomplete_beta_of_closed_forms(x: float, a: float, b: float, expected: float) -> None:
     assert kelly.incomplete_beta(x, a, b) == pytest.approx(expected, abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0.0, 1e-9), (5e-10, 1e-9), (-5e-10, 1e-9), (-1e-9, -1e-9), (0.5, 0.5), (-0.5, -0.5)]
+)
+def test_away_from_zero_replaces_only_what_is_nearer(value: float, expected: float) -> None:
+    assert kelly.away_from_zero(value, 1e-9) == expected
 
 
 @given(n=st.integers(1, 60), x=st.floats(0.001, 0.999), data=st.data())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from bot.decide import codes, growth, sizer
-from bot.decide.allocation import Rules
+from bot.decide.costs import Rules, break_even_move
 from bot.decide.kelly import Edge, edge_of_counts
 from bot.decide.sizer import Blend, Candidate, Caps, Holdings, Limits, Order
 
@@ -14,13 +14,14 @@ COINBASE = Rules(1e-8, 1e-8, 1.0, 0.006, 0.012)
 KRAKEN = Rules(1e-8, 0.00005, 0.5, 0.0025, 0.004)
 
 NO_TRADES = edge_of_counts(0, 0, 1.8, 0.12)
-CANDIDATE = Candidate(volatility=0.60, stop_distance=0.06, price=63_000.0, gap=0.02, held_usd=0.0)
+CANDIDATE = Candidate(volatility=0.60, stop_distance=0.06, price=63_000.0, gap=0.02, held_usd=0.0, wish_usd=math.inf)
 LIMITS = Limits(
     position_cap=0.18,
     risk_per_trade=0.05,
     cash_buffer=0.15,
     daily_loss=0.06,
     max_drawdown=0.12,
+    fee_budget=sizer.FEE_BUDGET,
     min_trade=5.0,
     max_positions=6,
     kelly_weight=0.30,
@@ -45,6 +46,7 @@ def holdings(equity: float) -> Holdings:
         heat_usd=0.0,
         variance=0.0,
         covariance=0.0,
+        fees_usd=0.0,
         trades=0,
     )
 
@@ -124,8 +126,8 @@ def test_size_position_of_the_case_table(row: tuple[Case, float, float, float, f
 def test_size_position_of_the_case_table_what_bound_each() -> None:
     binding = [row[0].answer().order.binding for row in TABLE]
     assert binding == [
-        sizer.MINIMUM_TRADE,
-        sizer.MINIMUM_TRADE,
+        codes.MINIMUM_TRADE,
+        codes.MINIMUM_TRADE,
         codes.OK,
         codes.OK,
         codes.OK,
@@ -164,7 +166,7 @@ def test_size_position_of_15_dollars_on_coinbase_up_to_the_last_stop(fee_in: flo
 def test_size_position_of_4_wins_and_16_losses_is_braked_to_nothing() -> None:
     blend, _, order = Case(1000, KRAKEN, 6, 0.05, 4, 16).answer()
     assert (blend.kelly, blend.brake, blend.share) == (0.0, 0.0, 0.0)
-    assert (order.lots, order.notional, order.risk_usd, order.code) == (0, 0.0, 0.0, sizer.EDGE_BRAKE)
+    assert (order.lots, order.notional, order.risk_usd, order.code) == (0, 0.0, 0.0, codes.EDGE_BRAKE)
     assert order.limit == 0.25
     assert order.actual == pytest.approx(0.135, abs=5e-4)
 
@@ -212,6 +214,7 @@ def test_equity_leg_takes_the_smallest_of_three() -> None:
     assert sizer.equity_leg(0.01, 0.1, 0.15, 2, 0.18) == pytest.approx(0.1)
     assert sizer.equity_leg(0.03, 0.1, 0.15, 6, 0.18) == pytest.approx(0.85 / 6)
     assert sizer.equity_leg(0.03, 0.1, 0.15, 2, 0.18) == 0.18
+    assert sizer.equity_leg(0.09, 0.1, 0.15, 1, 1.0) == 0.85
 
 
 @pytest.mark.parametrize(
@@ -226,7 +229,8 @@ def test_blend_scales_with_the_drawdown(drawdown: float, scale: float) -> None:
 
 def test_full_drawdown_is_refused_with_the_limit() -> None:
     order = size(holdings(1000.0)._replace(drawdown=0.13)).order
-    assert (order.lots, order.code, order.limit, order.actual) == (0, sizer.DRAWDOWN, 0.12, 0.13)
+    assert (order.lots, order.code, order.limit, order.actual) == (0, codes.DRAWDOWN, 0.12, 0.13)
+    assert (order.notional, order.risk_usd, order.exits, order.binding) == (0.0, 0.0, 0, codes.OK)
 
 
 # -- portfolio room (quant 2.6)
@@ -265,11 +269,15 @@ def test_portfolio_room_binds_a_crowded_book() -> None:
     # .24 of volatility held at full correlation to the new coin's .60: (.25 - .24) / .60 of $1,000.
     account = holdings(1000.0)._replace(variance=0.24**2, covariance=0.60 * 0.24)
     order = size(account, limits=LIMITS._replace(max_positions=2)).order
-    assert order.binding == sizer.VOLATILITY_ROOM
+    assert order.binding == codes.VOLATILITY_ROOM
     assert order.notional == pytest.approx(1000 * 0.01 / 0.60, abs=0.001)
 
 
 # -- heat (quant 1b, row 7; correction 6)
+
+
+def test_allowance_for_gaps_is_larger_for_other_coins() -> None:
+    assert (sizer.GAP_MAJOR, sizer.GAP_OTHER) == (0.02, 0.04)  # correction 6
 
 
 def test_mark_heat_counts_fee_and_gap_from_the_present_price() -> None:
@@ -299,21 +307,22 @@ def test_heat_of_open_positions_leaves_the_rest() -> None:
     # .06726 + .02 gap: 3 / .08726 = $34.38.
     account = holdings(1000.0)._replace(day_loss=0.01, heat_usd=47.0)
     order = size(account).order
-    assert order.binding == sizer.HEAT
+    assert order.binding == codes.HEAT
     assert order.notional == pytest.approx(34.38, abs=0.005)
     full = size(account._replace(heat_usd=50.0)).order
-    assert (full.lots, full.code, full.actual) == (0, sizer.HEAT, 0.0)
+    assert (full.lots, full.code, full.actual) == (0, codes.HEAT, 0.0)
 
 
 def test_smallest_cap_names_each() -> None:
-    caps = Caps(blend=9.0, position=9.0, room=9.0, risk=9.0, heat=9.0, buffer=9.0, venue=9.0)
+    caps = Caps(blend=9.0, position=9.0, room=9.0, risk=9.0, heat=9.0, fees=9.0, buffer=9.0, venue=9.0)
     assert sizer.smallest_cap(caps) == (9.0, codes.OK)  # of equal ones the first is named
-    assert sizer.hard_cap(caps) == (9.0, sizer.VOLATILITY_ROOM)
+    assert sizer.hard_cap(caps) == (9.0, codes.VOLATILITY_ROOM)
     expected = {
         "position": codes.POSITION_CAP,  # legs are clipped to it: it binds where the weights exceed 1
-        "room": sizer.VOLATILITY_ROOM,
+        "room": codes.VOLATILITY_ROOM,
         "risk": codes.RISK_PER_TRADE,
-        "heat": sizer.HEAT,
+        "heat": codes.HEAT,
+        "fees": codes.FEE_BUDGET,
         "buffer": codes.CASH_BUFFER,
         "venue": codes.VENUE_CASH,
     }
@@ -331,6 +340,12 @@ def test_venue_cash_keeps_its_fee_reserve() -> None:
     assert order.notional == pytest.approx(39.501, abs=0.0005)
 
 
+def test_venue_without_cash_is_refused() -> None:
+    for cash in (0.0, -3.0):
+        order = size(holdings(1000.0)._replace(venue_free_cash=cash)).order
+        assert (order.lots, order.code, order.actual) == (0, codes.VENUE_CASH, 0.0)
+
+
 def test_blend_of_free_cash_only_is_smaller() -> None:
     # PRO_MODE off: a share of the $500 in cash
     half = size(holdings(1000.0)._replace(base_usd=500.0)).order
@@ -345,6 +360,93 @@ def test_held_part_counts_against_blend_and_cap() -> None:
     full = size(holdings(1000.0), candidate=CANDIDATE._replace(held_usd=178.0), limits=limits).order
     assert (full.lots, full.code, full.limit) == (0, codes.BELOW_MIN_TRADE, 5.0)
     assert full.actual == pytest.approx(2.0)
+
+
+def test_caps_of_a_held_coin_count_what_is_held() -> None:
+    # $1,000, $30 held, nothing else: 180 - 30; .25 / .60 of equity; 50 / .06726 - 30; 60 / (.06726 + .02);
+    # 10 / .0065; (100 - 150) below the buffer; 40 x .99 / 1.0025.
+    account = holdings(1000.0)._replace(free_cash=100.0, venue_free_cash=40.0)
+    caps = size(account, candidate=CANDIDATE._replace(held_usd=30.0)).caps
+    assert caps.position == pytest.approx(150.0)
+    assert caps.room == pytest.approx(416.6667, abs=5e-5)
+    assert caps.risk == pytest.approx(713.3839, abs=5e-5)
+    assert caps.heat == pytest.approx(687.6003, abs=5e-5)
+    assert caps.fees == pytest.approx(1538.4615, abs=5e-5)
+    assert caps.buffer == 0.0
+    assert caps.venue == pytest.approx(39.5012, abs=5e-5)
+    over = size(account, candidate=CANDIDATE._replace(held_usd=900.0)).caps
+    assert (over.blend, over.position, over.risk) == (0.0, 0.0, 0.0)
+
+
+# -- the wish of the strategy
+
+
+def test_wish_below_the_blend_is_what_is_bought() -> None:
+    # The blend would be .4 x .0304290 + .3 x .1416667 of $1,000 = $54.67.
+    order = size(holdings(1000.0), candidate=CANDIDATE._replace(wish_usd=20.0)).order
+    assert (order.code, order.binding) == (codes.OK, codes.OK)
+    assert order.notional == pytest.approx(20.0, abs=0.001)
+    assert order.notional <= 20.0
+
+
+def test_wish_above_the_blend_changes_nothing() -> None:
+    without = size(holdings(1000.0))
+    assert size(holdings(1000.0), candidate=CANDIDATE._replace(wish_usd=500.0)) == without
+    assert without.caps.blend == pytest.approx(54.67, abs=0.005)
+
+
+def test_wish_of_an_addition_is_the_gap_and_not_the_whole() -> None:
+    # $54.67 less the $30 that are held leave $24.67; the strategy wants $10 more.
+    candidate = CANDIDATE._replace(held_usd=30.0, wish_usd=10.0)
+    assert size(holdings(1000.0), candidate=candidate).order.notional == pytest.approx(10.0, abs=0.001)
+    assert size(holdings(1000.0), candidate=candidate._replace(wish_usd=40.0)).caps.blend == pytest.approx(
+        24.67, abs=0.005
+    )
+
+
+def test_wish_below_the_minimum_trade_is_lifted_to_it_or_refused() -> None:
+    small = CANDIDATE._replace(wish_usd=2.0)
+    lifted = size(holdings(1000.0), candidate=small).order
+    assert (lifted.binding, lifted.notional) == (codes.MINIMUM_TRADE, pytest.approx(5.0, abs=0.001))
+    assert size(holdings(1000.0), candidate=CANDIDATE._replace(wish_usd=0.5)).order == lifted
+    for candidate, limits in ((small, LIMITS._replace(floor_allowed=0)), (small._replace(held_usd=10.0), LIMITS)):
+        order = size(holdings(1000.0), candidate=candidate, limits=limits).order
+        assert (order.lots, order.code, order.limit, order.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 2.0)
+
+
+def test_wish_for_nothing_buys_nothing() -> None:
+    order = size(holdings(1000.0), candidate=CANDIDATE._replace(wish_usd=0.0)).order
+    assert (order.lots, order.code, order.limit, order.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 0.0)
+
+
+# -- the fee budget (quant 3c)
+
+
+def test_fee_budget_pays_for_the_round_trip() -> None:
+    # 1 % of $1,000 less $9.80 paid: $.20 over .25 + .40 % is $30.77.
+    order = size(holdings(1000.0)._replace(fees_usd=9.8)).order
+    assert order.binding == codes.FEE_BUDGET
+    assert order.notional == pytest.approx(30.77, abs=0.005)
+
+
+@pytest.mark.parametrize("paid", [10.0, 25.0])
+def test_fee_budget_that_is_used_up_is_refused(paid: float) -> None:
+    order = size(holdings(1000.0)._replace(fees_usd=paid)).order
+    assert (order.lots, order.code, order.limit) == (0, codes.FEE_BUDGET, pytest.approx(5.0, abs=0.001))
+    assert order.actual == pytest.approx(0.0, abs=1e-9)
+
+
+def test_fee_budget_without_fees_is_endless() -> None:
+    free = size(holdings(1000.0)._replace(fees_usd=25.0), KRAKEN._replace(fee_in=0.0, fee_out=0.0))
+    assert (free.caps.fees, free.order.code) == (math.inf, codes.OK)
+
+
+def test_fee_budget_holds_for_the_floor_too() -> None:
+    # 1 % of $15 is $.15: one $5 round trip on Coinbase costs $.09, a second one within 30 days is too much.
+    assert size(holdings(15.0), COINBASE, limits=SMALL).order.binding == codes.MINIMUM_TRADE
+    order = size(holdings(15.0)._replace(fees_usd=0.09), COINBASE, limits=SMALL).order
+    assert (order.lots, order.code) == (0, codes.FEE_BUDGET)
+    assert order.actual == pytest.approx(0.06 / 0.018)
 
 
 # -- the floor of one minimum trade (quant 1b, row 1)
@@ -370,13 +472,13 @@ def test_floor_below_the_cash_buffer_is_refused() -> None:
     assert (order.lots, order.code) == (0, codes.CASH_BUFFER)
     assert order.actual == pytest.approx(4.95 / 1.006)
     enough = account._replace(free_cash=7.30, venue_free_cash=7.30)
-    assert size(enough, COINBASE, limits=SMALL).order.binding == sizer.MINIMUM_TRADE
+    assert size(enough, COINBASE, limits=SMALL).order.binding == codes.MINIMUM_TRADE
 
 
 def test_floor_beyond_the_heat_is_refused() -> None:
     # 6 % of $15 = $.90 less $.45: .45 / (.07828 + .02) = $4.58
     order = size(holdings(15.0)._replace(heat_usd=0.45), COINBASE, limits=SMALL).order
-    assert (order.lots, order.code) == (0, sizer.HEAT)
+    assert (order.lots, order.code) == (0, codes.HEAT)
     assert order.actual == pytest.approx(0.45 / 0.09828)
 
 
@@ -385,24 +487,24 @@ def test_floor_beyond_the_volatility_room_is_refused() -> None:
     # .25 / .95 x 15 = $3.95.
     full = holdings(250.0)._replace(variance=0.25**2)
     order = size(full, COINBASE, limits=SMALL).order
-    assert (order.lots, order.code, order.actual) == (0, sizer.VOLATILITY_ROOM, 0.0)
+    assert (order.lots, order.code, order.actual) == (0, codes.VOLATILITY_ROOM, 0.0)
     wild = size(holdings(15.0), COINBASE, CANDIDATE._replace(volatility=0.95), SMALL).order
-    assert (wild.lots, wild.code) == (0, sizer.VOLATILITY_ROOM)
+    assert (wild.lots, wild.code) == (0, codes.VOLATILITY_ROOM)
     assert wild.actual == pytest.approx(15 * 0.25 / 0.95)
 
 
 def test_floor_at_half_brake_is_allowed_and_at_full_brake_not() -> None:
     account = holdings(28.0)._replace(trades=20)
-    assert size(account, COINBASE, limits=SMALL, edge=NO_TRADES).order.binding == sizer.MINIMUM_TRADE
+    assert size(account, COINBASE, limits=SMALL, edge=NO_TRADES).order.binding == codes.MINIMUM_TRADE
     assert size(account, COINBASE, limits=SMALL, edge=NO_TRADES).blend.brake == 0.5
-    assert size(account, COINBASE, limits=SMALL, edge=NO_TRADES._replace(chance=0.2)).order.code == sizer.EDGE_BRAKE
+    assert size(account, COINBASE, limits=SMALL, edge=NO_TRADES._replace(chance=0.2)).order.code == codes.EDGE_BRAKE
 
 
 def test_floor_is_rounded_up_to_whole_lots() -> None:
     # Lots of $2: three of them are the smallest order of at least $5; risk 6 x .07828 = $.47 of $.84.
     rules = COINBASE._replace(lot_step=0.001)
     order = size(holdings(28.0), rules, CANDIDATE._replace(price=2000.0), SMALL).order
-    assert (order.lots, order.notional, order.binding) == (3, 6.0, sizer.MINIMUM_TRADE)
+    assert (order.lots, order.notional, order.binding) == (3, 6.0, codes.MINIMUM_TRADE)
     # Of $20 it may lose $.60, and at 11.9 % stop distance three lots lose .119 + .006 + .0106 + .001 = .13657 x 6.
     tight = size(holdings(20.0), rules, CANDIDATE._replace(price=2000.0, stop_distance=0.10), SMALL).order
     assert (tight.lots, tight.code, tight.limit) == (0, codes.RISK_PER_TRADE, 6.0)
@@ -428,7 +530,7 @@ def test_amounts_exactly_at_the_minimum_trade_pass() -> None:
     # The floor with exactly $5 above the buffer: 10 - .25 x 20.
     narrow = holdings(20.0)._replace(free_cash=10.0)
     floored = size(narrow, free, quiet, limits._replace(position_cap=0.125)).order
-    assert (floored.lots, floored.notional, floored.binding) == (1, 5.0, sizer.MINIMUM_TRADE)
+    assert (floored.lots, floored.notional, floored.binding) == (1, 5.0, codes.MINIMUM_TRADE)
     # Lots of $4: the cash allows the minimum trade, the rounding does not.
     four = size(narrow, free._replace(lot_step=0.4), quiet, limits._replace(floor_allowed=0, position_cap=0.5)).order
     assert (four.lots, four.code, four.limit, four.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 4.0)
@@ -444,6 +546,26 @@ def test_stop_nearer_than_three_round_trips_is_refused() -> None:
     assert (order.lots, order.code, order.limit) == (0, codes.COSTS_TOO_HIGH, 0.0195 / 3)
     assert order.actual == pytest.approx(0.00652610, abs=5e-9)
     assert size(holdings(1000.0), candidate=CANDIDATE._replace(stop_distance=0.0196)).order.code == codes.OK
+    exact = 3.0 * break_even_move(0.006, 0.012)
+    for stop, code in ((exact, codes.OK), (math.nextafter(exact, 0.0), codes.COSTS_TOO_HIGH)):
+        assert size(holdings(1000.0), COINBASE, CANDIDATE._replace(stop_distance=stop)).order.code == code
+
+
+@pytest.mark.parametrize("stop", [1.0, 1.5])
+def test_stop_at_or_below_zero_is_refused(stop: float) -> None:
+    order = size(holdings(1000.0), candidate=CANDIDATE._replace(stop_distance=stop)).order
+    assert (order.lots, order.code) == (0, codes.UNSELLABLE)
+    assert math.isfinite(order.limit)
+    assert math.isfinite(order.actual)
+
+
+def test_refusals_say_what_was_left_of_the_order() -> None:
+    # Before any cap is looked at it is the blend; a cap's own refusal gives the cap.
+    near = size(holdings(1000.0), candidate=CANDIDATE._replace(stop_distance=0.0195, wish_usd=40.0)).order
+    assert (near.code, near.notional) == (codes.COSTS_TOO_HIGH, 40.0)
+    assert (near.lots, near.risk_usd, near.exits, near.binding) == (0, 0.0, 0, codes.OK)
+    poor = size(holdings(1000.0)._replace(venue_free_cash=4.0)).order
+    assert (poor.code, poor.notional) == (codes.VENUE_CASH, pytest.approx(4.0 * 0.99 / 1.0025))
 
 
 def test_below_the_venues_minimum_is_refused() -> None:
@@ -455,6 +577,13 @@ def test_below_the_venues_minimum_is_refused() -> None:
     assert order.actual == pytest.approx(60 * 0.08914, abs=0.001)
 
 
+def test_order_of_exactly_the_venues_minimum_is_large_enough_to_buy() -> None:
+    # One lot of $5 where the venue takes orders from $5: what is missing is the sale at the stop, $4.70.
+    exact = Rules(0.5, 0.0, 5.0, 0.0, 0.0)
+    order = size(holdings(28.0), exact, CANDIDATE._replace(price=10.0), SMALL).order
+    assert (order.code, order.limit, order.actual) == (codes.UNSELLABLE, 5.0, pytest.approx(4.7))
+
+
 def test_what_could_not_be_sold_at_its_stop_is_refused() -> None:
     # The venue takes orders from $5: $5 bought are $4.68 at the stop.
     rules = KRAKEN._replace(min_cost=5.0)
@@ -463,30 +592,11 @@ def test_what_could_not_be_sold_at_its_stop_is_refused() -> None:
     assert order.actual == pytest.approx(5.0 * 0.9975 * 0.94, abs=0.001)
 
 
-@pytest.mark.parametrize(
-    ("rules", "price", "least"),
-    # quant 1b, row 2, before fees: $3.03 on Coinbase, $9.56 and $15.15 on Kraken. With the entry fee
-    # taken in coins: 1 / .33 / .994, 3.15 / .33 / .9975, 5 / .33 / .9975.
-    [(COINBASE, 63_000.0, 3.0486), (KRAKEN, 63_000.0, 9.5694), (KRAKEN, 100_000.0, 15.1895)],
-)
-def test_exit_parts_are_three_where_each_is_above_the_minimum(rules: Rules, price: float, least: float) -> None:
-    lot_usd = rules.lot_step * price
-    assert sizer.exit_parts(int((least + 0.01) / lot_usd), price, 0.06, rules) == 3
-    assert sizer.exit_parts(int((least - 0.01) / lot_usd), price, 0.06, rules) == 1
-    assert sizer.exit_parts(1, price, 0.06, rules) == 0
-
-
-def test_can_sell_needs_amount_cost_and_a_lot() -> None:
-    rules = Rules(0.5, 1.0, 10.0, 0.0, 0.0)
-    assert sizer.can_sell(2, 10.0, rules)
-    assert not sizer.can_sell(1, 100.0, rules)
-    assert not sizer.can_sell(2, 9.9, rules)
-    assert not sizer.can_sell(0, 10.0, Rules(0.5, 0.0, 0.0, 0.0, 0.0))
-
-
 def test_lots_are_rounded_down_and_reach_up() -> None:
     assert [sizer.lots_within(usd, 0.1) for usd in (0.0, 0.05, 0.3, 0.35)] == [0, 0, 2, 3]  # 3 x .1 > .3 in floats
     assert [sizer.lots_reaching(usd, 0.1) for usd in (0.0, 0.05, 0.3, 0.35)] == [0, 1, 3, 4]
+    assert sizer.lots_reaching(7.2, 2.4) == 4  # the quotient is 3.0, and 3 x 2.4 is 7.199999999999999
+    assert sizer.lots_within(7.7, 1.1) == 6  # the quotient is 7.0, and 7 x 1.1 is 7.700000000000001
 
 
 def test_balance_that_is_no_number_stops() -> None:
@@ -496,20 +606,86 @@ def test_balance_that_is_no_number_stops() -> None:
         holdings(1000.0)._replace(heat_usd=math.nan),
         holdings(1000.0)._replace(day_loss=math.nan),
         holdings(1000.0)._replace(base_usd=math.nan),
+        holdings(1000.0)._replace(fees_usd=math.nan),
         holdings(math.nan),
     ):
         with pytest.raises(AssertionError, match="not a number"):
             size(broken)
+    for candidate in (CANDIDATE._replace(held_usd=math.nan), CANDIDATE._replace(wish_usd=math.nan)):
+        with pytest.raises(AssertionError, match="not a number"):
+            size(holdings(1000.0), candidate=candidate)
 
 
-def test_names_continue_those_of_the_codes() -> None:
-    assert sizer.NAMES[: len(codes.REFUSAL_NAMES)] == codes.REFUSAL_NAMES
-    assert sizer.NAMES[sizer.EDGE_BRAKE] == "edge_brake"
-    assert sizer.NAMES[sizer.HEAT] == "heat"
-    assert sizer.NAMES[sizer.VOLATILITY_ROOM] == "volatility_room"
-    assert sizer.NAMES[sizer.DRAWDOWN] == "drawdown"
-    assert sizer.NAMES[sizer.MINIMUM_TRADE] == "minimum_trade"
-    assert len(sizer.NAMES) == sizer.MINIMUM_TRADE + 1
+@pytest.mark.parametrize(
+    "field",
+    [
+        "position_cap",
+        "risk_per_trade",
+        "cash_buffer",
+        "daily_loss",
+        "max_drawdown",
+        "fee_budget",
+        "volatility_ceiling",
+        "min_trade",
+    ],
+)
+def test_limit_that_is_no_number_stops(field: str) -> None:
+    with pytest.raises(AssertionError, match="a limit is not a number"):
+        size(holdings(1000.0), limits=LIMITS._replace(**{field: math.nan}))
+
+
+@pytest.mark.parametrize("field", ["kelly_weight", "volatility_weight", "equity_weight", "volatility_target"])
+def test_legs_that_are_no_number_stop(field: str) -> None:
+    # min() of a wish and a NaN is the wish: the legs would no longer hold it back.
+    with pytest.raises(AssertionError, match="cannot be computed"):
+        size(
+            holdings(1000.0),
+            candidate=CANDIDATE._replace(wish_usd=900.0),
+            limits=LIMITS._replace(**{field: math.nan}),
+        )
+
+
+def test_kelly_that_is_no_number_stops() -> None:
+    for edge in (NO_TRADES._replace(used=math.nan), NO_TRADES._replace(constrained=math.nan)):
+        with pytest.raises(AssertionError, match="an edge is not a number"):
+            size(holdings(1000.0), edge=edge)
+
+
+@pytest.mark.parametrize("field", ["variance", "covariance"])
+def test_book_that_is_no_number_stops(field: str) -> None:
+    # Else the room would be all of equity: min(1, NaN) is 1.
+    with pytest.raises(AssertionError, match="volatility of the book"):
+        size(holdings(1000.0)._replace(**{field: math.nan}))
+
+
+def test_drawdown_or_chance_that_is_no_number_refuses() -> None:
+    lost = size(holdings(1000.0)._replace(drawdown=math.nan)).order
+    assert (lost.lots, lost.code) == (0, codes.DRAWDOWN)
+    blind = size(holdings(1000.0), edge=NO_TRADES._replace(chance=math.nan)).order
+    assert (blind.lots, blind.code) == (0, codes.EDGE_BRAKE)
+
+
+@pytest.mark.parametrize("volatility", [0.0, -0.1, math.nan])
+def test_coin_without_a_volatility_is_refused(volatility: float) -> None:
+    order = size(holdings(1000.0), candidate=CANDIDATE._replace(volatility=volatility)).order
+    assert (order.lots, order.code, order.actual) == (0, codes.VOLATILITY_ROOM, 0.0)
+
+
+def test_stop_or_fee_that_is_no_number_stops() -> None:
+    with pytest.raises(AssertionError, match="cannot be computed"):
+        size(holdings(1000.0), candidate=CANDIDATE._replace(stop_distance=math.nan))
+    for rules in (KRAKEN._replace(fee_in=math.nan), KRAKEN._replace(fee_out=math.nan)):
+        with pytest.raises(AssertionError, match="cannot be computed"):
+            size(holdings(1000.0), rules)
+
+
+def test_names_of_the_codes_stand_at_their_place() -> None:
+    numbers = {name: value for name, value in vars(codes).items() if isinstance(value, int)}
+    actions = {name.upper() for name in codes.ACTION_NAMES}
+    named = {value: name.lower() for name, value in numbers.items() if name not in actions | {"OK"}}
+    assert list(codes.REFUSAL_NAMES) == ["", *(named[value] for value in range(1, len(named) + 1))]
+    assert codes.ACTION_NAMES == ("hold", "enter", "add", "reduce", "exit", "refuse")
+    assert [numbers[name.upper()] for name in codes.ACTION_NAMES] == [0, 1, 2, 3, 4, 5]
 
 
 # -- the growth curve (quant 2.5): BTC at 100,000, lots of $1, stop 6 %, target 14 %
@@ -548,6 +724,17 @@ def test_best_lots_inside_the_range_equals_the_best_of_all() -> None:
         best = max(values, key=lambda lots: values[lots])
         expected = best if values[best] > 0 else 0
         assert growth.best_lots(win_rate, 1.5, 1.0, 1 / 400, 1, 399) == expected
+
+
+def test_best_lots_of_a_single_size_is_that_size() -> None:
+    # The peak is at .6 / .5 - .4 / 1 = .8 of equity, eight lots.
+    assert growth.best_lots(0.6, 1.0, 0.5, 0.1, 3, 3) == 3
+
+
+def test_best_lots_that_neither_grow_nor_shrink_are_none() -> None:
+    # .5 ln(1 + 1) + .5 ln(1 - .5) = .5 ln 2 - .5 ln 2 = 0
+    assert growth.growth(1.0, 0.5, 1.0, 0.5) == 0.0
+    assert growth.best_lots(0.5, 1.0, 0.5, 1.0, 1, 1) == 0
 
 
 def test_growth_with_the_prior_alone_is_negative_at_any_size() -> None:

@@ -1,3 +1,5 @@
+"""The whole path of an entry: what the strategy wants, then what the sizer makes of it, as the engine does it."""
+
 from __future__ import annotations
 
 import math
@@ -5,198 +7,198 @@ import random
 from collections import Counter
 from typing import NamedTuple
 
-import pytest
 from decide_samples import COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from sizer_cases import EPS, MORE, SIZING, Case, assert_within_caps, case_of
 
-from bot.decide import allocation, codes
-from bot.decide.allocation import Budget, Coin, Rules, intend, lots_to_sell, size_entry
-from bot.decide.costs import loss_per_unit
-from bot.decide.risk import drawdown_scale
+from bot.decide import allocation, breakout, codes, sizer
+from bot.decide.allocation import lots_to_sell
+from bot.decide.costs import Rules
+from bot.decide.intents import Coin, Intent
+from bot.decide.sizer import Candidate, Holdings, Limits, Order
 
-EPS = 1e-9
-"""Relative slack for the rounding of floats, where a cap is computed in another order than in the code."""
-
-COARSE = Rules(0.01, 0.05, 10.0, 0.004, 0.006)
-MARKETS = (COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL, COARSE)
-
-
-class Case(NamedTuple):
-    """One question to the sizer."""
-
-    gap_usd: float
-    coin: Coin
-    rules: Rules
-    budget: Budget
+MIN_SCORE = 0.75
+COINS = 3
 
 
-def case_of(seed: int) -> Case:
-    """A question drawn evenly, with round values mixed in; drawn singly, the floats would sit at their ends."""
-    rng = random.Random(seed)
-    made_up = Rules(
-        rng.choice([1e-8, 1e-5, 0.001, 0.01, 1.0]),
-        rng.choice([0.0, 1e-8, 0.001, 0.06, 1.0]),
-        rng.choice([0.0, 0.5, 1.0, 10.0]),
-        rng.uniform(0.0, 0.012),
-        rng.uniform(0.0, 0.012),
-    )
-    coin = Coin(
-        score=rng.choice([0.0, 0.5, 0.75, 8 / 9, 1.0]),
-        volatility=rng.uniform(0.1, 2.0),
-        stop_distance=rng.choice([rng.uniform(0.05, 0.3), rng.uniform(0.05, 0.3), rng.uniform(0.001, 1.2), 0.1, 0.5]),
-        price=rng.choice([rng.uniform(0.05, 2.0), rng.uniform(2.0, 500.0), rng.uniform(1_000.0, 200_000.0), 100.0]),
-        bar_close=100.0,
-        held_usd=rng.choice([0.0, 0.0, rng.uniform(0.0, 100.0)]),
-    )
-    equity = rng.choice([rng.uniform(10.0, 300.0), rng.uniform(300.0, 5_000.0), 100.0])
-    free_cash = equity * rng.choice([1.0, rng.random()])
-    budget = Budget(
-        equity=equity,
-        free_cash=free_cash,
-        venue_free_cash=free_cash * rng.choice([0.0, 0.1, 0.5, 1.0, 1.0]),
-        position_cap=rng.choice([0.05, 0.18, 0.36]),
-        risk_per_trade=rng.choice([0.001, 0.01, 0.03, 0.05]),
-        cash_buffer=rng.choice([0.0, 0.15, 0.15, 0.5]),
-        min_trade=rng.choice([0.5, 1.0, 5.0, 20.0]),
-    )
-    gap = rng.choice([rng.uniform(-50.0, 50.0), rng.uniform(0.0, 300.0), rng.uniform(0.0, 2_000.0), 5.0, 10.0, 20.0])
-    return Case(gap, coin, rng.choice([*MARKETS, made_up, made_up, made_up]), budget)
+class Path(NamedTuple):
+    """A coin at its decision, and the account; stop, price and volatility are the candidate's."""
+
+    score: float
+    bar_close: float
+    case: Case
+
+    def coin(self) -> Coin:
+        candidate = self.case.candidate
+        return Coin(
+            self.score,
+            candidate.volatility,
+            candidate.stop_distance,
+            candidate.price,
+            self.bar_close,
+            candidate.held_usd,
+        )
+
+    def intent(self) -> Intent:
+        """What the allocation asks for, bounded by what the legs ask for."""
+        _, rules, account, limits, edge, *_ = self.case
+        blend = sizer.blend_of(self.case.candidate, rules, account, limits, edge)
+        cap, base, scale = limits.position_cap, account.base_usd, blend.scale
+        return allocation.intend(
+            self.coin(), account.equity, cap, base, blend.mixed, COINS, scale, MIN_SCORE, limits.min_trade
+        )
+
+    def wished(self, intent: Intent) -> Case:
+        return self.case._replace(candidate=self.case.candidate._replace(wish_usd=intent.gap_usd))
+
+    def order(self) -> Order | None:
+        """None where the strategy does not ask for an entry."""
+        intent = self.intent()
+        return self.wished(intent).order() if intent.action in (codes.ENTER, codes.ADD) else None
+
+    def lots(self) -> int:
+        order = self.order()
+        return 0 if order is None else order.lots
+
+    def at(
+        self,
+        candidate: Candidate | None = None,
+        rules: Rules | None = None,
+        holdings: Holdings | None = None,
+        limits: Limits | None = None,
+    ) -> Path:
+        return self._replace(case=self.case.at(candidate, rules, holdings, limits))
 
 
-SEEDS = st.integers(0, 2**32 - 1)
-CASES = SEEDS.map(case_of)
+def path_of(seed: int) -> Path:
+    rng = random.Random(~seed)
+    case = case_of(seed)
+    moved = rng.choice([0.0, 0.0, 0.0, rng.uniform(-0.1, 0.1)])
+    score = rng.choice([1.0, 1.0, 8 / 9, 0.75, 0.75, 0.5, 0.0])
+    return Path(score, case.candidate.price * (1.0 + moved), case)
 
-MORE = st.floats(1e-6, 3.0)
-"""Relative increase, large enough for floats to tell the two apart."""
 
-SIZING = settings(max_examples=400)
-
-
-def assert_within_caps(size: allocation.Size, case: Case) -> None:
-    gap, coin, rules, budget = case
-    amount = size.lots * rules.lot_step
-    notional = amount * coin.price
-    slack = EPS * budget.equity
-    assert size.notional == pytest.approx(notional, rel=EPS)
-    assert notional <= gap + slack
-    assert coin.held_usd + notional <= budget.position_cap * budget.equity + slack
-    loss = loss_per_unit(coin.stop_distance, rules.fee_in, rules.fee_out, allocation.SLIPPAGE)
-    assert (coin.held_usd + notional) * loss <= budget.risk_per_trade * budget.equity + slack
-    paid = notional * (1.0 + rules.fee_in)
-    assert budget.free_cash - paid >= budget.cash_buffer * budget.equity - slack
-    assert paid <= budget.venue_free_cash + slack
-    # What is bought can be bought, and sold again at the stop.
-    assert size.notional >= budget.min_trade
-    assert amount >= rules.min_amount * (1.0 - EPS)
-    assert notional >= rules.min_cost * (1.0 - EPS)
-    assert amount * coin.price * (1.0 - coin.stop_distance) >= rules.min_cost * (1.0 - EPS)
+PATHS = st.integers(0, 2**32 - 1).map(path_of)
 
 
 @SIZING
-@given(case=CASES)
-def test_size_entry_exceeds_no_cap_and_no_minimum(case: Case) -> None:
-    size = size_entry(*case)
-    assert isinstance(size.lots, int)
-    if size.code == codes.OK:
-        assert size.lots > 0
-        assert_within_caps(size, case)
-    else:
-        assert size.lots == 0
-        assert math.isfinite(size.limit)
-        assert math.isfinite(size.actual)
-        assert math.isfinite(size.notional)
-        if size.code == codes.COSTS_TOO_HIGH:
-            assert size.actual > size.limit
-        else:
-            assert size.actual < size.limit
+@given(path=PATHS)
+def test_entry_exceeds_no_cap_no_minimum_and_no_target(path: Path) -> None:
+    intent, order = path.intent(), path.order()
+    if order is None or order.lots == 0:
+        return
+    assert_within_caps(path.wished(intent), order)
+    assert path.score >= MIN_SCORE
+    if order.binding != codes.MINIMUM_TRADE:
+        held_after = path.case.candidate.held_usd + order.notional
+        assert held_after <= intent.target_usd * (1.0 + EPS)
+        annual = held_after * path.case.candidate.volatility
+        assert annual <= allocation.VOLATILITY_TARGET / COINS * path.case.holdings.base_usd * (1.0 + EPS)
 
 
-def test_size_entry_of_the_generated_cases_is_no_empty_exercise() -> None:
-    # The strategies above reach every answer that the sizer has.
-    seen: Counter[int] = Counter()
-
-    @settings(max_examples=1_000, database=None)
-    @given(case=CASES)
-    def collect(case: Case) -> None:
-        seen[size_entry(*case).code] += 1
-
-    collect()
-    answers = {
-        codes.OK,
-        codes.BELOW_MIN_TRADE,
-        codes.BELOW_VENUE_MINIMUM,
-        codes.UNSELLABLE,
-        codes.COSTS_TOO_HIGH,
-        codes.POSITION_CAP,
-        codes.RISK_PER_TRADE,
-        codes.CASH_BUFFER,
-        codes.VENUE_CASH,
-    }
-    assert set(seen) == answers
-    assert seen[codes.OK] >= 150
+def test_generated_paths_reach_entries_additions_and_refusals() -> None:
+    entered: Counter[int] = Counter()
+    actions: Counter[int] = Counter()
+    for seed in range(3_000):
+        path = path_of(seed)
+        intent = path.intent()
+        actions[intent.action] += 1
+        entered[intent.action] += path.lots() > 0
+    assert set(actions) == {codes.HOLD, codes.ENTER, codes.ADD, codes.REDUCE, codes.EXIT, codes.REFUSE}
+    assert entered[codes.ENTER] >= 400
+    assert entered[codes.ADD] >= 20
 
 
 @SIZING
-@given(case=CASES, more=st.floats(0.0, 1_000.0))
-def test_size_entry_with_more_cash_is_never_smaller(case: Case, more: float) -> None:
-    before = size_entry(*case)
+@given(path=PATHS, more=MORE)
+def test_entry_never_rises_with_the_stop_distance(path: Path, more: float) -> None:
+    # By design a wider stop lifts two refusals, which say that the stop is too near: of the costs, and of a price
+    # that has moved by more than half a stop distance.
+    before = path.order()
+    intent = path.intent()
+    assume(intent.code != codes.PRICE_MOVED and (before is None or before.code != codes.COSTS_TOO_HIGH))
+    distance = min(0.99, path.case.candidate.stop_distance * (1.0 + more))
+    wider = path.at(candidate=path.case.candidate._replace(stop_distance=distance))
+    assert wider.lots() <= path.lots()
+
+
+@SIZING
+@given(path=PATHS, more=MORE)
+def test_entry_never_rises_with_costs(path: Path, more: float) -> None:
+    before, rules = path.lots(), path.case.rules
+    assert path.at(rules=rules._replace(fee_in=(rules.fee_in + 1e-6) * (1.0 + more))).lots() <= before
+    assert path.at(rules=rules._replace(fee_out=(rules.fee_out + 1e-6) * (1.0 + more))).lots() <= before
+    fees = path.case.holdings.fees_usd + more * path.case.holdings.equity
+    assert path.at(holdings=path.case.holdings._replace(fees_usd=fees)).lots() <= before
+
+
+@SIZING
+@given(path=PATHS, more=MORE, correlation=st.floats(0.0, 1.0))
+def test_entry_never_rises_with_volatility_or_correlation(path: Path, more: float, correlation: float) -> None:
+    before, case = path.lots(), path.case
+    wilder = case.candidate._replace(volatility=case.candidate.volatility * (1.0 + more))
+    assert path.at(candidate=wilder).lots() <= before
+    other = path.at(limits=case.limits._replace(correlation=correlation)).lots()
+    assert other <= before if correlation >= case.limits.correlation else other >= before
+    wild_book = case._replace(volatilities=[volatility * (1.0 + more) for volatility in case.volatilities])
+    assert path._replace(case=wild_book.at()).lots() <= before
+
+
+@SIZING
+@given(path=PATHS, more=st.floats(1e-6, 0.13))
+def test_entry_never_rises_with_drawdown_day_loss_or_heat(path: Path, more: float) -> None:
+    before, account = path.lots(), path.case.holdings
+    assert path.at(holdings=account._replace(drawdown=account.drawdown + more)).lots() <= before
+    assert path.at(holdings=account._replace(day_loss=account.day_loss + more)).lots() <= before
+    assert path.at(holdings=account._replace(heat_usd=account.heat_usd + more * account.equity)).lots() <= before
+
+
+@SIZING
+@given(path=PATHS, more=st.floats(0.0, 2_000.0))
+def test_entry_never_falls_with_more_cash_within_a_tier(path: Path, more: float) -> None:
+    # A tier allows more positions and makes each smaller: what happens at its threshold is in test_size_command.
+    before, account = path.lots(), path.case.holdings
     for richer in (
-        case.budget._replace(free_cash=case.budget.free_cash + more),
-        case.budget._replace(venue_free_cash=case.budget.venue_free_cash + more),
-        case.budget._replace(
-            free_cash=case.budget.free_cash + more, venue_free_cash=case.budget.venue_free_cash + more
+        account._replace(venue_free_cash=account.venue_free_cash + more),
+        account._replace(
+            equity=account.equity + more,
+            base_usd=account.base_usd + more,
+            free_cash=account.free_cash + more,
+            venue_free_cash=account.venue_free_cash + more,
         ),
     ):
-        assert size_entry(*case._replace(budget=richer)).lots >= before.lots
+        assert path.at(holdings=richer).lots() >= before
 
 
 @SIZING
-@given(case=CASES, more=MORE)
-def test_size_entry_with_a_wider_stop_is_never_larger(case: Case, more: float) -> None:
-    before = size_entry(*case)
-    assume(before.code != codes.COSTS_TOO_HIGH)  # the one refusal that a wider stop lifts
-    wider = case.coin._replace(stop_distance=case.coin.stop_distance * (1.0 + more))
-    assert size_entry(*case._replace(coin=wider)).lots <= before.lots
+@given(path=PATHS, score=st.floats(0.0, 1.0))
+def test_entry_never_falls_with_the_score(path: Path, score: float) -> None:
+    higher = path._replace(score=max(score, path.score))
+    assert higher.lots() >= path.lots()
 
 
 @SIZING
-@given(case=CASES, more=MORE)
-def test_size_entry_with_a_higher_fee_is_never_larger(case: Case, more: float) -> None:
-    before = size_entry(*case)
-    rules = case.rules
-    dear_in = rules._replace(fee_in=(rules.fee_in + 1e-6) * (1.0 + more))
-    dear_out = rules._replace(fee_out=(rules.fee_out + 1e-6) * (1.0 + more))
-    assert size_entry(*case._replace(rules=dear_in)).lots <= before.lots
-    assert size_entry(*case._replace(rules=dear_out)).lots <= before.lots
+@given(path=PATHS)
+def test_allocation_never_buys_more_than_a_breakout_would(path: Path) -> None:
+    coin = path.coin()
+    intent = breakout.intend(coin, 0.0, MIN_SCORE)
+    if coin.held_usd > 0.0:
+        assert intent.action == codes.HOLD  # no additions
+        return
+    assert (intent.action == codes.ENTER) == (path.intent().action == codes.ENTER)
+    if intent.action == codes.ENTER:
+        order = path.wished(intent).order()
+        assert path.lots() <= order.lots
+        if order.lots:
+            assert_within_caps(path.wished(intent), order)
 
 
 @SIZING
-@given(case=CASES, more=st.floats(0.0, 100.0))
-def test_size_entry_with_more_held_is_never_larger_and_with_a_larger_gap_never_smaller(case: Case, more: float) -> None:
-    before = size_entry(*case)
-    assert size_entry(*case._replace(coin=case.coin._replace(held_usd=case.coin.held_usd + more))).lots <= before.lots
-    assert size_entry(*case._replace(gap_usd=case.gap_usd + more)).lots >= before.lots
-
-
-@SIZING
-@given(case=CASES, first=st.floats(0.0, 0.2), second=st.floats(0.0, 0.2))
-def test_entry_after_a_larger_drawdown_is_never_larger(case: Case, first: float, second: float) -> None:
-    _, coin, rules, budget = case
-    coin = coin._replace(held_usd=0.0, bar_close=coin.price)
-    lots = []
-    for drawdown in sorted((first, second)):
-        intent = intend(coin, budget.equity, budget.position_cap, 3, drawdown_scale(drawdown, 0.12), 0.75, 5.0)
-        assert intent.action in (codes.ENTER, codes.REFUSE)
-        lots.append(size_entry(intent.gap_usd, coin, rules, budget).lots if intent.action == codes.ENTER else 0)
-    assert lots[1] <= lots[0]
-
-
-@SIZING
-@given(case=CASES, scale=st.sampled_from([0.0, 0.25, 0.6, 1.0]))
-def test_intend_answers_are_whole(case: Case, scale: float) -> None:
-    coin, equity = case.coin._replace(bar_close=case.coin.price), case.budget.equity
-    intent = intend(coin, equity, 0.18, 3, scale, 0.75, 5.0)
+@given(path=PATHS, scale=st.sampled_from([0.0, 0.25, 0.6, 1.0]))
+def test_intend_answers_are_whole(path: Path, scale: float) -> None:
+    coin, equity = path.coin(), path.case.holdings.equity
+    intent = allocation.intend(coin, equity, 0.18, equity, math.inf, COINS, scale, MIN_SCORE, 5.0)
     assert 0.0 <= intent.target_usd <= 0.18 * equity * (1.0 + EPS)
     holds_or_refuses = intent.action in (codes.HOLD, codes.REFUSE)
     assert (intent.code == codes.OK) == (not holds_or_refuses)
@@ -207,20 +209,32 @@ def test_intend_answers_are_whole(case: Case, scale: float) -> None:
     else:
         assert intent.action != codes.ENTER
     if intent.action in (codes.ENTER, codes.ADD):
-        assert coin.score >= 0.75
+        assert coin.score >= MIN_SCORE
+        assert abs(coin.price / coin.bar_close - 1.0) <= 0.5 * coin.stop_distance
     if intent.action == codes.ADD:
-        assert 0.3 * intent.target_usd * (1.0 - EPS) < intent.gap_usd
+        assert intent.gap_usd > max(5.0, 0.3 * intent.target_usd * (1.0 - EPS))
     if intent.action in (codes.REDUCE, codes.EXIT):
         assert -coin.held_usd <= intent.gap_usd < 0.0
 
 
+COARSE = Rules(0.01, 0.05, 10.0, 0.004, 0.006)
+MARKETS = st.sampled_from([COINBASE_BTC, KRAKEN_BTC, KRAKEN_ETH, KRAKEN_SOL, COARSE])
+
+
 @SIZING
-@given(case=CASES, held_usd=st.floats(0.0, 1_000.0), share=st.floats(-0.1, 1.2))
-def test_lots_to_sell_leaves_all_none_or_what_can_be_sold(case: Case, held_usd: float, share: float) -> None:
-    gap, price, rules = -share * held_usd, case.coin.price, case.rules
+@given(
+    rules=MARKETS,
+    price=st.floats(0.05, 200_000.0),
+    distance=st.floats(0.001, 0.9),
+    held_usd=st.floats(0.0, 1_000.0),
+    share=st.floats(-0.1, 1.2),
+)
+def test_lots_to_sell_leaves_all_none_or_what_can_be_sold(
+    rules: Rules, price: float, distance: float, held_usd: float, share: float
+) -> None:
+    gap = -share * held_usd
     lot_usd = rules.lot_step * price
     held_lots = int(held_usd / lot_usd)
-    distance = case.coin.stop_distance
     lots = lots_to_sell(gap, price, distance, held_lots, rules)
     minimum = max(rules.min_amount * price, rules.min_cost) * (1.0 - EPS)
     assert 0 <= lots <= held_lots

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.decide import codes
-from bot.decide.costs import break_even_move, loss_per_unit
+from bot.decide.costs import break_even_move, break_even_price, gain_per_unit, loss_per_unit
 from bot.decide.ensemble import MEMBERS, WEIGHTS, ensemble_score
-from bot.decide.risk import activation_limit, drawdown_scale, lower_limit, upper_limit
+from bot.decide.risk import drawdown_scale
 from bot.domain.refusal import RefusalCode
 
 NAN = math.nan
@@ -93,7 +93,28 @@ def test_loss_per_unit_adds_fees_and_slippage(
     assert loss_per_unit(stop_distance, fee_in, fee_out, slippage) == pytest.approx(expected, rel=1e-12)
 
 
-# -- drawdown and limits --------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("target", "fee_in", "fee_out", "slippage", "expected"),
+    [
+        (0.14, 0.006, 0.012, 0.001, 0.11932),  # 0.14 - 0.006 - 0.012 x 1.14 - 0.001
+        (0.14, 0.0025, 0.004, 0.001, 0.13194),  # 0.14 - 0.0025 - 0.004 x 1.14 - 0.001
+        (0.10, 0.0, 0.0, 0.0, 0.10),
+        (0.0, 0.006, 0.012, 0.001, -0.019),  # a target at the entry price costs both fees and the slippage
+    ],
+)
+def test_gain_per_unit_takes_off_fees_and_slippage(
+    target: float, fee_in: float, fee_out: float, slippage: float, expected: float
+) -> None:
+    assert gain_per_unit(target, fee_in, fee_out, slippage) == pytest.approx(expected, rel=1e-12)
+
+
+def test_break_even_price_brings_back_both_fees() -> None:
+    # Bought at 100 for 100.60; sold at 101.8219 it brings 101.8219 x .988 = 100.60.
+    assert break_even_price(100.0, 0.006, 0.012) == pytest.approx(101.8219, abs=5e-5)
+    assert break_even_price(100.0, 0.0, 0.0) == 100.0
+
+
+# -- drawdown -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -133,45 +154,6 @@ def test_drawdown_scale_never_rises_with_the_drawdown(first: float, second: floa
     assert at_small == 0.0 or at_small >= 0.25
 
 
-@pytest.mark.parametrize(
-    ("used", "limit", "active"),
-    [(0.0599, 0.06, 0), (0.06, 0.06, 1), (0.07, 0.06, 1), (2, 3, 0), (3, 3, 1), (NAN, 0.06, 1), (0.01, NAN, 1)],
-)
-def test_upper_limit_is_active_from_the_limit_on(used: float, limit: float, active: int) -> None:
-    assert upper_limit(used, limit).active == active
-
-
-@pytest.mark.parametrize(
-    ("used", "limit", "active"),
-    [(0.1499, 0.15, 1), (0.15, 0.15, 0), (0.9, 0.15, 0), (NAN, 0.15, 1), (0.9, NAN, 1)],
-)
-def test_lower_limit_is_active_below_the_limit(used: float, limit: float, active: int) -> None:
-    assert lower_limit(used, limit).active == active
-
-
-def test_limits_give_back_what_they_compared() -> None:
-    assert tuple(upper_limit(0.02, 0.06)) == (0, 0.02, 0.06)
-    assert tuple(lower_limit(0.02, 0.15)) == (1, 0.02, 0.15)
-
-
-@pytest.mark.parametrize(
-    ("equity", "activated", "active", "limit"),
-    [
-        (14.99, 0, 1, 15.0),
-        (15.0, 0, 0, 15.0),
-        (14.88, 1, 0, 13.2),  # after the first fee
-        (13.2, 1, 0, 13.2),  # 15 x (1 - 0.12)
-        (13.19, 1, 1, 13.2),
-        (NAN, 1, 1, 13.2),
-        (NAN, 0, 1, 15.0),
-    ],
-)
-def test_activation_limit_asks_for_less_once_active(equity: float, activated: int, active: int, limit: float) -> None:
-    reading = activation_limit(equity, activated, 15.0, 0.12)
-    assert reading.active == active
-    assert reading.limit == pytest.approx(limit, rel=1e-12)
-
-
 # -- codes ----------------------------------------------------------------------------------------
 
 
@@ -180,7 +162,7 @@ def test_codes_carry_their_own_names() -> None:
     actions = {name: value for name, value in numbers.items() if name.lower() in codes.ACTION_NAMES}
     refusals = {name: value for name, value in numbers.items() if name not in actions and name != "OK"}
     assert sorted(actions.values()) == list(range(6))
-    assert sorted(refusals.values()) == list(range(1, 13))
+    assert sorted(refusals.values()) == list(range(1, len(codes.REFUSAL_NAMES))) == list(range(1, 21))
     assert all(codes.ACTION_NAMES[value] == name.lower() for name, value in actions.items())
     assert all(codes.REFUSAL_NAMES[value] == name.lower() for name, value in refusals.items())
 
@@ -188,6 +170,6 @@ def test_codes_carry_their_own_names() -> None:
 def test_codes_are_known_to_the_domain() -> None:
     assert codes.OK == 0
     assert codes.REFUSAL_NAMES[codes.OK] == ""
-    # WITHIN_BAND says why a position is held; it refuses nothing.
-    refusals = set(codes.REFUSAL_NAMES[1:]) - {"within_band"}
+    # WITHIN_BAND says why a position is held, MINIMUM_TRADE what decided a size; they refuse nothing.
+    refusals = set(codes.REFUSAL_NAMES[1:]) - {"within_band", "minimum_trade"}
     assert {RefusalCode(name).value for name in refusals} == refusals

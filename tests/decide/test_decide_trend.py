@@ -280,6 +280,26 @@ def test_close_that_reaches_is_nan_without_a_level(flags: list[int], n_bars: int
 # -- close_that_lowers ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("flags", "n_bars", "expected"),
+    [
+        ([LONG] * 9, 400, 396.0),  # the lowest of the last five lows, 396 to 400
+        ([LONG] * 9, 390, 386.0),  # later bars are not there yet
+        ([NOT_READY] + [FLAT] * 4 + [LONG] * 4, 400, 356.0),  # 90 days: the lowest of the last 45
+        ([FLAT, FLAT, LONG, FLAT, FLAT, FLAT, FLAT, FLAT, LONG], 400, 391.0),  # 20 days: of the last 10
+        ([FLAT] * 8 + [LONG], 400, 221.0),  # 360 days: of the last 180
+    ],
+)
+def test_close_that_lowers_is_the_highest_of_the_channel_lows(flags: list[int], n_bars: int, expected: float) -> None:
+    lows = [float(i) for i in range(1, 401)]
+    assert trend.close_that_lowers(flags, lows, n_bars) == expected
+
+
+@pytest.mark.parametrize("flags", [[FLAT] * 9, [NOT_READY] * 9])
+def test_close_that_lowers_with_nothing_long_is_nan(flags: list[int]) -> None:
+    assert math.isnan(trend.close_that_lowers(flags, stairs(400), 400))
+
+
 @given(st.integers(0, 10_000), st.integers(95, 400))
 def test_close_that_lowers_is_where_the_score_begins_to_fall(seed: int, n_bars: int) -> None:
     bars = random_bars(seed, n_bars)

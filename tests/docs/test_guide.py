@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -104,6 +105,41 @@ def test_guide_tier_table_equals_the_ladder() -> None:
             "allowed" if tier.copy_trading else "no",
             "allowed" if tier.leverage_enabled else "no",
         ]
+
+
+def table_of_costs() -> str:
+    _, _, rest = GUIDE.partition("<!-- written by scripts/write_guide_table.py: begin -->\n")
+    table, end, _ = rest.partition("<!-- written by scripts/write_guide_table.py: end -->\n")
+    assert end
+    return table
+
+
+def test_guide_table_of_costs_equals_what_the_command_prints(clone: Path) -> None:
+    folder = clone / "without settings"
+    folder.mkdir()
+    printed = run_in(folder, [sys.executable, str(ROOT / "bot.py"), "costs", "--markdown"])
+    assert printed.returncode == 0, printed.stderr
+    assert table_of_costs() == printed.stdout, "run scripts/write_guide_table.py"
+
+
+def test_guide_table_generator_writes_the_same_table_again(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "write_guide_table.py", tmp_path / "scripts")
+    (tmp_path / "bot").symlink_to(ROOT / "bot")
+    (tmp_path / "MICRO_MASTER_GUIDE.md").write_text(GUIDE.replace(table_of_costs(), "an old table\n"), encoding="utf-8")
+    done = run_in(tmp_path, [sys.executable, "scripts/write_guide_table.py"])
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "MICRO_MASTER_GUIDE.md").read_text(encoding="utf-8") == GUIDE
+    (tmp_path / "MICRO_MASTER_GUIDE.md").write_text("no marks", encoding="utf-8")
+    refused = run_in(tmp_path, [sys.executable, "scripts/write_guide_table.py"])
+    assert refused.returncode == 1
+    assert "the two lines between which the table belongs are missing" in refused.stderr
+
+
+def test_guide_says_of_the_tiers_risk_what_its_table_shows() -> None:
+    column = [row.strip("|").split("|")[6] for row in table_of_costs().splitlines() if row.startswith("| $")]
+    risks = [float(text) for cell in column for text in re.findall(r"(\d+\.\d) %", cell)]
+    assert f"really costs {min(risks)} to {max(risks)} % of equity" in " ".join(GUIDE.split())
 
 
 def test_links_of_readme_lead_to_files() -> None:

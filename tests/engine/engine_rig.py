@@ -7,6 +7,7 @@ newest close is 100.0; at price 100 the bid is 99.95 and the ask 100.05 (half a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,11 +16,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from bot.books.positions import Trade
 from bot.domain.account import Balance, FeeSchedule, Fill
 from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
 from bot.domain.market import MS_PER_DAY, Candle, Ticker
-from bot.domain.modes import TradingMode
+from bot.domain.modes import ExitRule, Strategy, TradingMode
 from bot.domain.orders import Order, OrderReport, Purpose
 from bot.engine.config import EngineConfig
 from bot.engine.engine import CycleResult, Engine
@@ -47,6 +49,10 @@ FEES = {"coinbase": COINBASE_FEES, "kraken": KRAKEN_FEES}
 MINIMUMS = {"coinbase": 10.0, "kraken": 50.0}
 QUANTITY = D("0.18009004")
 """18 % of $100 at the bid of 99.95, down to the lot. It costs $17.999999498 and a fee of $0.108."""
+EVEN_VOLATILITY = 0.382099
+"""sqrt(365) * 0.02, of days that rise by 2 % each."""
+HYBRID = (0.3, 0.4, 0.3)
+"""Weights of the Kelly, the volatility and the equity leg by default; the rig has the equity leg alone."""
 BTC, ETH, SOL = "BTC/USD", "ETH/USD", "SOL/USD"
 
 
@@ -54,14 +60,26 @@ class ProcessDiedError(BaseException):
     """The simulated end of the process; no ``except Exception`` may catch it."""
 
 
-def rising_days(count: int = WARM_UP_DAYS, *, last_close: float = 100.0, until_ms: int = TODAY_MS) -> list[Candle]:
-    """Daily bars whose closes rise by 2 % each: every close is above every earlier high."""
+def rising_days(
+    count: int = WARM_UP_DAYS, *, last_close: float = 100.0, until_ms: int = TODAY_MS, rise: float = DAILY_RISE
+) -> list[Candle]:
+    """Daily bars whose closes rise by 2 % (or ``rise``) each: every close is above every earlier high."""
     days = []
     for i in range(count):
-        close = last_close / DAILY_RISE ** (count - 1 - i)
-        before = close / DAILY_RISE
+        close = last_close / rise ** (count - 1 - i)
+        before = close / rise
         days.append(Candle(until_ms - (count - i) * MS_PER_DAY, before, close * 1.005, before * 0.995, close, 1.0))
     return days
+
+
+def even_days(daily_range: float) -> list[Candle]:
+    """Days like ``rising_days``, each with the same range below its close: that is the ATR, to the last digit.
+
+    At least 2, or the way from the close before would be longer. The annual volatility is
+    sqrt(365) * 0.02 = ``EVEN_VOLATILITY``.
+    """
+    assert daily_range >= 2.0
+    return [day._replace(high=day.close, low=day.close - daily_range) for day in rising_days()]
 
 
 def next_day(days: list[Candle], close: float) -> Candle:
@@ -382,6 +400,39 @@ class Rig:
         rows = self.ledger._rows("SELECT name, active FROM guard_events ORDER BY seq")
         return [(row[0], bool(row[1])) for row in rows]
 
+    def details(self, symbol: str) -> dict[str, Any]:
+        """What the newest decision about a coin was computed from."""
+        rows = self.ledger._rows("SELECT details FROM decisions WHERE symbol = ? ORDER BY seq DESC LIMIT 1", (symbol,))
+        found = json.loads(rows[0][0])
+        assert isinstance(found, dict)
+        return found
+
+    def give_own_prices(self, account: str) -> Board:
+        """From now on this account has prices of its own: those of the returned board."""
+        board = Board(self.board.days)
+        venue = self.venues[account]
+        venue.inner = PaperVenue(core=venue.core, feed=board, clock=self.clock)
+        return board
+
+    def close_trades(self, results: Sequence[float], *, at: datetime = START) -> None:
+        """Put closed trades with these results in R (of $1) into the books; a restart would lose them."""
+        for result in results:
+            trade = Trade(
+                account=self.venue.account,
+                symbol="DOGE/USD",  # no longer traded: what it did says nothing about the coins of the test
+                opened_at=at - timedelta(days=1),
+                closed_at=at,
+                bought_quantity=D(1),
+                bought_cost=D(100),
+                sold_quantity=D(1),
+                sold_proceeds=D(100) + D(repr(result)),
+                fees=D(0),
+                fills=2,
+                last_purpose="exit",
+                initial_risk_usd=D(1),
+            )
+            self.engine.book.trades.append(trade)
+
     def decisions(self) -> list[tuple[str, str]]:
         """(symbol, action), oldest first."""
         return [(row[0], row[1]) for row in self.ledger._rows("SELECT symbol, action FROM decisions ORDER BY seq")]
@@ -419,6 +470,13 @@ def make_rig(
         venues[name] = RigVenue(PaperVenue(core=core, feed=board, clock=clock), core, fuse)
     config = EngineConfig(
         trading_mode=TradingMode.SIMULATED,
+        strategy=Strategy.ALLOCATION,
+        exit_rule=ExitRule.LADDER,
+        leg_weights=(0.0, 0.0, 1.0),  # the equity leg alone: sizes follow from the targets and the caps
+        size_on_equity=True,
+        floor_allowed=True,
+        follows_master=False,
+        shuts_off_on_errors=True,
         coins=tuple(coins),
         symbols=symbols,
         primary_account=next(iter(cash)),
@@ -430,6 +488,8 @@ def make_rig(
         drawdown_frac=0.12,
         max_losses=3,
         min_score=0.75,
+        min_confidence=0.70,
+        min_reward=1.8,
         min_trade_usd=5.0,
         min_equity_usd=15.0,
         venue_minimum_usd={name: MINIMUMS[name] for name in cash},

@@ -245,5 +245,5 @@ def test_coin_with_the_higher_score_is_served_first(tmp_path: Path) -> None:
 def test_next_decision_is_announced(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
     decider = rig.engine.decider
-    assert decider.next_decision_at(START.replace(minute=0)) == datetime(2024, 6, 1, 0, 1, tzinfo=UTC)
-    assert decider.next_decision_at(START) == datetime(2024, 6, 2, 0, 1, tzinfo=UTC)
+    assert decider.bars.next_decision_at(START.replace(minute=0)) == datetime(2024, 6, 1, 0, 1, tzinfo=UTC)
+    assert decider.bars.next_decision_at(START) == datetime(2024, 6, 2, 0, 1, tzinfo=UTC)

@@ -88,16 +88,47 @@ def test_difference_of_less_than_a_cent_is_rounding(tmp_path: Path) -> None:
     assert len(notes(rig)) == 1
 
 
-def test_flow_seen_once_before_a_restart_is_seen_twice_after_it(tmp_path: Path) -> None:
+def test_bot_that_is_started_for_each_cycle_sees_a_flow_twice_too(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
     rig.first_cycle()
     rig.venue.core.deposit("USD", D(10))
-    rig.cycle()
     rig.restart()
     rig.cycle()
     assert len(notes(rig)) == 1
+    rig.restart()
     rig.cycle()
     assert notes(rig)[1:] == [("coinbase", D(10), "deposit")]
+
+
+def test_cash_that_is_missing_at_the_decision_lets_nothing_be_entered(tmp_path: Path) -> None:
+    # Sized on $100 while $40 are left, one position would be 45 % of the account.
+    rig = make_rig(tmp_path)
+    rig.venue.hidden_candles.add(BTC)
+    rig.first_cycle()
+    rig.venue.hidden_candles.clear()
+    rig.venue.core.withdraw("USD", D(60))
+    rig.cycle(after_s=600.0)
+    assert rig.orders() == []
+    assert rig.refusal("transfer_pending") == (0.0, 24.0, "hours", "")
+
+
+def test_resting_entry_is_taken_back_when_cash_is_missing(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    assert len(rig.entries()) == 1
+    rig.venue.core.withdraw("USD", D(40))
+    rig.cycle()
+    assert rig.entries() == []
+
+
+def test_cash_that_comes_holds_no_entry_back(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.venue.hidden_candles.add(BTC)
+    rig.first_cycle()
+    rig.venue.hidden_candles.clear()
+    rig.venue.core.deposit("USD", D(60))
+    rig.cycle(after_s=600.0)
+    assert len(rig.entries()) == 1
 
 
 def test_account_that_is_added_later_brings_its_opening_balance(tmp_path: Path) -> None:

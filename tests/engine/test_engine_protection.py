@@ -332,9 +332,14 @@ def test_halt_keeps_stops_and_cancels_entries(tmp_path: Path) -> None:
 
 
 def gap_two_of_three(rig: Rig) -> Rig:
-    """BTC and SOL fall through their stops to 60: 2 * 18 % * 40 % of the equity, more than 12 %."""
+    """BTC and SOL fall through their stops to 40: (18 % + 8.22 %) * 60 % = 15.7 % of the equity, more than 12 %.
+
+    SOL gets less than 18 %: stop distance 0.0940630 and costs make a loss of 0.1119342 a dollar; BTC and ETH
+    with their gap of 2 % take 2 * 18 % * 0.1319342 = 4.75 % of the 6 % that all stops together may cost, which
+    leaves 1.25 % / (0.1119342 + 4 %) = 8.2 % for SOL.
+    """
     rig.entered(BTC=99.9, ETH=99.9, SOL=99.9)
-    rig.cycle(BTC=60.0, SOL=60.0)
+    rig.cycle(BTC=40.0, SOL=40.0)
     return rig
 
 
@@ -347,8 +352,8 @@ def test_drawdown_halt_keeps_the_stops_of_what_is_left(tmp_path: Path) -> None:
 
 def test_drawdown_halt_sells_nothing_at_the_next_decisions_either(tmp_path: Path) -> None:
     rig = gap_two_of_three(make_rig(tmp_path, coins=("BTC", "ETH", "SOL"), cash={"coinbase": "1000"}))
-    rig.next_decision(BTC=60.0, SOL=60.0, ETH=102.0)
-    rig.next_decision(BTC=60.0, SOL=60.0, ETH=104.0)
+    rig.next_decision(BTC=40.0, SOL=40.0, ETH=102.0)
+    rig.next_decision(BTC=40.0, SOL=40.0, ETH=104.0)
     assert rig.engine.guards.mode is EngineMode.HALTED
     assert list(rig.engine.book.positions) == [("coinbase", ETH)]
     assert rig.orders(Purpose.EXIT) == []

@@ -41,7 +41,7 @@ def test_dormant_account_still_protects_and_sells(tmp_path: Path) -> None:
     rig.venue.core.withdraw("USD", D(20))
     for _ in range(3):
         rig.cycle()
-    assert rig.engine.decider.account_equity(rig.engine.accounts["kraken"]) < 50
+    assert rig.engine.decider.gates.account_equity(rig.engine.accounts["kraken"]) < 50
     rig.control.put("flatten")
     rig.cycle()
     assert rig.engine.book.positions == {}
@@ -60,8 +60,9 @@ def test_cash_on_the_wrong_side_is_said(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, coins=("BTC", "ETH"), cash={"coinbase": "4.9", "kraken": "100"}, venue_minimum_usd={})
     rig.venues["kraken"].hidden_markets = {BTC}
     rig.first_cycle()
-    # 4.9 less 1 % for fees, over 1 + 0.6 %
-    assert rig.refusal("venue_cash") == (5.0, pytest.approx(4.9 * 0.99 / 1.006), "usd", "coinbase")
+    # 4.9 less 1 % for fees, over 1 + 0.6 %; the smallest trade in whole lots is 5002502 * 1e-8 * 99.95 = 5.000000749
+    needed, left = pytest.approx(5.000000749), pytest.approx(4.9 * 0.99 / 1.006)
+    assert rig.refusal("venue_cash") == (needed, left, "usd", "coinbase")
 
 
 def test_coin_that_no_account_trades_is_refused(tmp_path: Path) -> None:
@@ -139,3 +140,140 @@ def test_exit_sells_on_every_account(tmp_path: Path) -> None:
     rig.cycle()
     assert {o.account for o in rig.orders(Purpose.EXIT)} == {"coinbase", "kraken"}
     assert rig.engine.book.positions == {}
+
+
+# -- prices at which nothing is entered
+
+
+def wide(rig: Rig, account: str, half_spread: str) -> None:
+    rig.venues[account].core._half_spread = D(half_spread)
+
+
+def test_spread_that_is_too_wide_on_both_accounts_is_refused(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "500", "kraken": "500"})
+    wide(rig, "coinbase", "0.003")
+    wide(rig, "kraken", "0.004")
+    rig.first_cycle()
+    # Of the first account: 99.7 to 100.3 are 0.6 % of the middle; 0.5 % are allowed
+    assert rig.refusals() == [("spread", BTC)]
+    assert rig.refusal("spread") == (0.5, pytest.approx(0.6), "pct", "coinbase")
+    assert rig.orders() == []
+
+
+@pytest.mark.parametrize(("half_spread", "entered"), [("0.0025", True), ("0.0026", False)])
+def test_spread_of_half_a_percent_is_just_allowed(tmp_path: Path, half_spread: str, entered: bool) -> None:
+    rig = make_rig(tmp_path)
+    wide(rig, "coinbase", half_spread)
+    rig.first_cycle()
+    assert bool(rig.entries()) is entered
+
+
+def test_account_with_a_wide_spread_is_passed_over(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "500", "kraken": "500"})
+    wide(rig, "kraken", "0.004")  # the cheaper one
+    rig.first_cycle()
+    assert [o.account for o in rig.entries()] == ["coinbase"]
+    assert rig.refusals() == []
+
+
+def test_spread_does_not_keep_a_position_from_being_sold(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    wide(rig, "coinbase", "0.02")
+    rig.control.put("flatten")
+    rig.cycle()
+    assert rig.engine.book.positions == {}
+
+
+def test_prices_that_disagree_are_entered_at_neither(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "500", "kraken": "500"})
+    rig.give_own_prices("kraken").prices[BTC] = 103.0
+    rig.first_cycle()
+    # The middles are 100 and (102.9 + 103.1) / 2 = 103; 3 % of the lower one, 2 % are allowed.
+    assert rig.orders() == []
+    assert rig.refusals() == [("price_disagrees", BTC)]
+    assert rig.refusal("price_disagrees") == (2.0, pytest.approx(3.0), "pct", "coinbase")
+
+
+@pytest.mark.parametrize("price", [98.1, 101.9])
+def test_prices_that_disagree_by_less_than_two_percent_do_not_matter(tmp_path: Path, price: float) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "500", "kraken": "500"})
+    rig.give_own_prices("kraken").prices[BTC] = price
+    rig.first_cycle()
+    (entry,) = rig.entries()
+    assert entry.account == "kraken"
+    assert entry.price is not None
+    assert float(entry.price) == pytest.approx(price * 0.9995, abs=0.1)  # at the bid of where it is bought
+    assert float(entry.quantity * entry.price) == pytest.approx(180.0, abs=1e-4)
+
+
+def test_disagreement_about_one_coin_leaves_the_others(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, coins=("BTC", "ETH"), cash={"coinbase": "500", "kraken": "500"})
+    rig.give_own_prices("kraken").prices[BTC] = 103.0
+    rig.first_cycle()
+    assert [o.symbol for o in rig.entries()] == [ETH]
+    assert rig.refusals() == [("price_disagrees", BTC)]
+
+
+def test_old_price_of_the_other_account_contradicts_nothing(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "500", "kraken": "500"})
+    board = rig.give_own_prices("kraken")
+    board.prices[BTC], board.price_age_ms = 150.0, 901_000
+    rig.first_cycle()
+    assert [o.account for o in rig.entries()] == ["coinbase"]
+
+
+def test_old_price_of_the_other_account_is_refused_there(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "0", "kraken": "500"})
+    board = rig.give_own_prices("kraken")
+    board.price_age_ms = 901_000
+    rig.first_cycle()
+    # Coinbase, the first, is dormant: that is what is told. Kraken, where the money is, has an old price.
+    assert rig.refusal("venue_dormant") == (10.0, 0.0, "usd", "coinbase")
+    assert rig.orders() == []
+    board.price_age_ms = 900_000
+    rig.next_decision(BTC=102.0)
+    board.prices[BTC] = 102.0
+    rig.cycle()
+    assert [o.account for o in rig.orders()] == ["kraken"]
+
+
+def test_silent_account_contradicts_nothing(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "500", "kraken": "500"})
+    rig.venue.hidden_candles.add(BTC)
+    board = rig.give_own_prices("kraken")
+    board.prices[BTC] = 150.0
+    rig.first_cycle()
+    rig.venue.hidden_candles.clear()
+    rig.venues["kraken"].silence()
+    rig.cycle(after_s=600.0)
+    assert [o.account for o in rig.entries()] == ["coinbase"]
+
+
+def test_account_without_the_market_leaves_the_coin_to_the_other(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "500", "kraken": "500"})
+    rig.venues["kraken"].hidden_markets = {BTC}
+    rig.venues["kraken"].hidden_tickers = {BTC}
+    rig.first_cycle()
+    assert [o.account for o in rig.entries()] == ["coinbase"]
+    assert rig.refusals() == []
+
+
+def test_coin_without_a_market_anywhere_is_named_with_its_first_account(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, coins=("BTC", "ETH"), cash={"coinbase": "500", "kraken": "500"})
+    for venue in rig.venues.values():
+        venue.hidden_markets = {ETH}
+    rig.first_cycle()
+    assert rig.refusals() == [("no_market", ETH)]
+    assert rig.refusal("no_market") == (0.0, 0.0, "count", "coinbase")
+    assert [o.symbol for o in rig.entries()] == [BTC]
+
+
+def test_coin_that_is_held_and_loses_its_market_is_held(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    rig.venue.hidden_markets = {BTC}
+    rig.next_decision(BTC=100.0)  # the rules of the account are read anew once a day
+    rig.next_decision(BTC=101.0)
+    rig.next_decision(BTC=96.0)
+    assert [action for _, action in rig.decisions()[1:]] == ["hold"] * 3
+    assert rig.orders(Purpose.EXIT) == []
+    assert rig.engine.state.exits == {}

@@ -39,10 +39,8 @@ def halted(rig: Rig) -> None:
 
 
 def stalled(rig: Rig) -> None:
-    rig.first_cycle()
-    rig.venue.core.withdraw("USD", D(80))
-    rig.cycle()
-    rig.cycle()
+    """$16: one smallest trade of $5 would lose 5 * 0.106 = $0.53 at its stop, and 3 % of $16 is $0.48."""
+    rig.venue.core.withdraw("USD", D(84))
     for i in range(16):
         rig.next_decision(BTC=101.0 + 2 * i)
 
@@ -160,8 +158,21 @@ def test_snapshot_after_a_restart_still_says_why_nothing_happened(tmp_path: Path
     assert after[0]["refusal"] == "paused_by_user"
 
 
-def test_snapshot_is_made_as_often_as_the_settings_say_and_at_each_decision(tmp_path: Path) -> None:
+def test_snapshot_is_made_as_often_as_the_settings_say_even_where_a_decision_falls_between(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, snapshot_every_cycles=3)
-    made = [rig.first_cycle().snapshot is not None]
+    first = rig.first_cycle()
+    assert first.decided == (BTC,)
+    made = [first.snapshot is not None]
     made += [rig.cycle().snapshot is not None for _ in range(5)]
-    assert made == [True, False, True, False, False, True]
+    assert made == [False, False, True, False, False, True]
+
+
+def test_snapshot_of_the_last_cycle_is_stored_at_the_end_of_the_run(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, snapshot_every_cycles=1_000)
+    rig.entered()
+    assert rig.ledger.value(SNAPSHOT_KEY) is None
+    rig.engine.finish()
+    stored = rig.ledger.value(SNAPSHOT_KEY)
+    assert isinstance(stored, dict)
+    assert (stored["at"], stored["cycle"]) == ("2024-06-01T00:02:00+00:00", 2)
+    assert [position["symbol"] for position in stored["positions"]] == [BTC]

@@ -136,8 +136,8 @@ def test_cash_of_an_unknown_entry_counts_as_spent(tmp_path: Path) -> None:
     lose_the_answer(rig, arrived=False)
     rig.first_cycle()
     rig.cycle()  # the venue shows the whole cash as free
-    free = rig.engine.decider._budget(rig.engine.accounts["coinbase"], rig.engine._standing(rig.now)).free_cash
-    assert abs(free - 82.0) < 1e-6
+    assert rig.venue.core.balances()["USD"].free == D(100)
+    assert abs(rig.engine.decider.sizing._free_cash() - 82.0) < 1e-6
 
 
 @pytest.mark.parametrize("arrived", [True, False])

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 RUN_LOCK = ROOT / "requirements.txt"
 TEST_LOCK = ROOT / "tests" / "requirements.txt"
+MUTATION_LOCK = ROOT / "tests" / "requirements-mutation.txt"
 DISTRIBUTIONS_MAX = 45
 INSTALLED_MB_MAX = 200
 
@@ -32,14 +33,14 @@ def locked(lock: Path) -> dict[str, tuple[str, int]]:
     return rows
 
 
-@pytest.mark.parametrize("lock", [RUN_LOCK, TEST_LOCK], ids=["run", "test"])
+@pytest.mark.parametrize("lock", [RUN_LOCK, TEST_LOCK, MUTATION_LOCK], ids=["run", "test", "mutation"])
 def test_lock_every_requirement_is_pinned_with_hashes(lock: Path) -> None:
     rows = locked(lock)
     assert rows
     assert [name for name, (_, hashes) in rows.items() if hashes == 0] == []
 
 
-@pytest.mark.parametrize("lock", [RUN_LOCK, TEST_LOCK], ids=["run", "test"])
+@pytest.mark.parametrize("lock", [RUN_LOCK, TEST_LOCK, MUTATION_LOCK], ids=["run", "test", "mutation"])
 def test_lock_names_no_address_path_or_index(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text
@@ -52,6 +53,7 @@ def test_locks_hold_what_pyproject_asks_for() -> None:
     wanted = {
         RUN_LOCK: project["dependencies"],
         TEST_LOCK: project["optional-dependencies"]["test"],
+        MUTATION_LOCK: project["optional-dependencies"]["mutation"],
     }
     for lock, requirements in wanted.items():
         rows = locked(lock)
@@ -60,8 +62,9 @@ def test_locks_hold_what_pyproject_asks_for() -> None:
             assert requirement.specifier.contains(version), f"{requirement} against {version}: run scripts/lock"
 
 
-def test_test_lock_comes_on_top_of_the_run_lock() -> None:
+def test_locks_come_on_top_of_each_other() -> None:
     assert locked(RUN_LOCK).keys() & locked(TEST_LOCK).keys() == set()
+    assert locked(MUTATION_LOCK).keys() & (locked(RUN_LOCK).keys() | locked(TEST_LOCK).keys()) == set()
 
 
 def test_run_lock_is_small() -> None:

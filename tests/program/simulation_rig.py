@@ -17,7 +17,7 @@ import pytest
 from bot.books.book import Book
 from bot.bootstrap import PAPER_ACCOUNTS_FILE, Session, open_simulated
 from bot.clock import StopSignal
-from bot.domain.account import Flow
+from bot.domain.account import Fill, Flow
 from bot.domain.orders import Order, OrderType, Purpose, Side
 from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
@@ -116,11 +116,16 @@ def assert_books_equal_the_accounts(folder: Path) -> Book:
         for event in ledger.book_events():
             if isinstance(event, Flow):
                 book.apply_flow(event)
-            else:
+            elif isinstance(event, Fill):
                 book.apply_fill(event, purposes[event.client_order_id])
+            else:
+                book.book_dust(event.account, event.symbol)
     by_books: dict[tuple[str, str], Decimal] = {key: cash for key, cash in book.cash.items() if cash}
-    for (account, symbol), position in book.positions.items():
-        by_books[account, symbol.partition("/")[0]] = position.quantity
+    bought = [(key, position.quantity) for key, position in book.positions.items()]
+    bought += [(key, dust.quantity) for key, dust in book.dust.items()]
+    for (account, symbol), quantity in bought:
+        coin = account, symbol.partition("/")[0]
+        by_books[coin] = by_books.get(coin, Decimal(0)) + quantity
     by_venues = {
         (name, asset): Decimal(total)
         for name, account in paper_state(folder)["accounts"].items()

@@ -212,7 +212,7 @@ def test_replay_below_activation_says_why_nothing_happens(tmp_path: Path, candle
     result = replay(tmp_path, candles, *MONTH, "--equity", "12")
     assert (result["orders"], result["end_equity"], result["tier_history"]) == (0, 12.0, [])
     assert result["refusals"]["below_activation"] > 0
-    assert result["guards"] == {"activation": 1}
+    assert result["guards"] == {"activation": 1, "venue_minimum": 1}  # Kraken's share is below its minimum too
 
 
 # ---- other files

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -82,6 +85,10 @@ def test_ladder_has_the_guides_figures() -> None:
 def test_tier_for_unordered_ladder_gives_the_highest_threshold_reached() -> None:
     tiers = [rung("C", 900.0), rung("A", 20.0), rung("B", 300.0)]
     assert [str(tier_for(equity, tiers)) for equity in (19.0, 20.0, 899.0, 900.0)] == ["None", "A", "B", "C"]
+
+
+def test_tier_for_empty_ladder_gives_none() -> None:
+    assert tier_for(20.0, []) is None
 
 
 def test_tier_for_equal_thresholds_gives_the_one_appended_last() -> None:
@@ -206,6 +213,28 @@ def test_check_force_always_scales_to_the_rung_reached(
     assert transition.direction is direction
 
 
+@pytest.mark.parametrize(
+    ("current", "equity", "reason"),
+    [
+        (None, 15.0, "$15.00 reaches STARTER at $15.00"),
+        ("STARTER", 250.0, "$250.00 reaches GROWTH at $250.00"),
+        ("GROWTH", 300.0, "$300.00 stays in GROWTH"),
+        ("GROWTH", 240.0, "$240.00 keeps GROWTH, which is left below $237.50"),  # .95 x 250
+        ("GROWTH", 230.0, "$230.00 is too little for GROWTH at $250.00; now STARTER"),
+        ("STARTER", 13.19, "$13.19 stays in STARTER; below the floor of $13.20 nothing is opened"),
+        (None, -1.0, "No tier found for equity $-1.00: it must not be negative; nothing changes"),
+        (None, math.nan, "No tier found for equity nan: it is not a finite number; nothing changes"),
+    ],
+)
+def test_check_says_why_in_full(current: str | None, equity: float, reason: str) -> None:
+    assert check(current, equity, SCALING_TIERS).reason == reason
+
+
+def test_check_other_name_at_the_same_threshold_is_an_upgrade() -> None:
+    transition = check("GROWTH", 300.0, [*SCALING_TIERS, rung("TWIN", 250.0)])
+    assert (transition.scaled, names(transition), transition.direction) == (True, ("GROWTH", "TWIN"), Direction.UP)
+
+
 def test_check_tier_gone_from_ladder_is_left_down_without_announcement() -> None:
     transition = check("CUSTOM", 2500.0, SCALING_TIERS)
     assert not transition.scaled
@@ -307,6 +336,18 @@ def test_apply_unusable_equity_leaves_state_as_it_was(equity: float) -> None:
     assert after == before
 
 
+def test_apply_with_force_leaves_the_band() -> None:
+    _, state = apply(TierState(), 250.0, SCALING_TIERS, NOW)
+    transition, state = apply(state, 240.0, SCALING_TIERS, NOW, force=True)
+    assert transition.scaled
+    assert state.current_tier == "STARTER"
+
+
+def test_apply_at_a_time_without_zone_is_refused() -> None:
+    with pytest.raises(AssertionError, match=r"^now must be tz-aware$"):
+        apply(TierState(), 250.0, SCALING_TIERS, NOW.replace(tzinfo=None))
+
+
 def test_apply_tier_gone_from_ladder_is_recorded_by_its_name() -> None:
     _, state = apply(TierState(), 2500.0, [*SCALING_TIERS, rung("CUSTOM", 2000.0)], NOW)
     _, state = apply(state, 2500.0, SCALING_TIERS, NOW)
@@ -328,6 +369,30 @@ def test_state_json_round_trip_loses_nothing(path: list[float]) -> None:
     for equity in path:
         _, state = apply(state, equity, SCALING_TIERS, NOW)
     assert TierState.from_json(state.to_json()) == state
+
+
+@pytest.fixture
+def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep local time nine hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("machine_in_tokyo")
+def test_state_is_stored_and_read_in_utc_wherever_the_machine_stands() -> None:
+    _, state = apply(TierState(), 250.0, SCALING_TIERS, NOW.astimezone())  # 15:00 in Tokyo
+    document = state.to_json()
+    assert document["last_upgrade_time"] == "2026-01-30T06:00:00+00:00"
+    assert state.upgrade_history[0].to_dict()["timestamp"] == "2026-01-30T06:00:00+00:00"
+    again = TierState.from_json(document | {"last_upgrade_time": "2026-01-30T15:00:00+09:00"})
+    assert str(again.last_upgrade_time) == "2026-01-30 06:00:00+00:00"
+
+
+def test_state_with_the_largest_number_is_read() -> None:
+    assert TierState.from_json({"last_equity": sys.float_info.max}).last_equity == sys.float_info.max
 
 
 def test_state_from_empty_document_is_the_state_before_the_first_check() -> None:
@@ -402,6 +467,12 @@ def test_progress_beyond_a_newly_appended_tier_stays_within_100_percent() -> Non
     assert (progress["progress_pct"], progress["equity_needed"]) == (100.0, 0.0)
 
 
+def test_progress_to_a_tier_that_asks_for_nothing_is_complete() -> None:
+    progress = progress_to_next(TierState(), [rung("FREE", 0.0)])
+    assert progress is not None
+    assert (progress["progress_pct"], progress["equity_needed"]) == (100.0, 0.0)
+
+
 def test_summary_at_750_is_the_guides_box() -> None:
     _, state = apply(TierState(), 750.0, SCALING_TIERS, NOW)
     assert (
@@ -438,6 +509,11 @@ def test_summary_below_the_floor_says_close_only() -> None:
     assert "Close-only: below $13.20 nothing is opened" in scaling_summary(state, SCALING_TIERS)
 
 
+def test_summary_at_the_floor_is_not_close_only() -> None:
+    state = TierState(current_tier="STARTER", last_equity=floor_equity(SCALING_TIERS))
+    assert "Close-only" not in scaling_summary(state, SCALING_TIERS)
+
+
 def test_summary_of_tier_gone_from_ladder_says_so() -> None:
     summary = scaling_summary(TierState(current_tier="CUSTOM", last_equity=2500.0), SCALING_TIERS)
     assert "CURRENT TIER: CUSTOM\n   • This tier is no longer in the ladder" in summary
@@ -446,4 +522,5 @@ def test_summary_of_tier_gone_from_ladder_says_so() -> None:
 
 def test_summary_at_the_top_says_that_nothing_follows() -> None:
     summary = scaling_summary(TierState(current_tier="ELITE", last_equity=1200.0), SCALING_TIERS)
+    assert "Copy Trading: ✅ Enabled\n   • Leverage: ✅ Enabled\n" in summary
     assert summary.endswith("NEXT TIER: none, this is the highest")

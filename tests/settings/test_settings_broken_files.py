@@ -68,6 +68,19 @@ def message_for(folder: Path, content: str | bytes) -> str:
             "MODE=SOLO",
             "MODE (.env line 1): must be one of MASTER_ONLY, INDEPENDENT, MASTER_FOLLOW, was 'SOLO'",
         ),
+        ("STRATEGY=scalp", "STRATEGY (.env line 1): must be one of allocation, breakout, was 'scalp'"),
+        (
+            "\nEXIT_RULE=none",
+            "EXIT_RULE (.env line 2): must be one of ladder, runner, trail, trail_tight, was 'none'",
+        ),
+        (
+            "POSITION_SIZER=MAX",
+            "POSITION_SIZER (.env line 1): must be one of HYBRID, KELLY, VOLATILITY, EQUITY, was 'MAX'",
+        ),
+        (
+            "MIN_RISK_REWARD=1.5",
+            f"MIN_RISK_REWARD (.env line 1): must be a ratio from 1.8 to 10, was '1.5'; {TIGHTEN}",
+        ),
         ("PRIMARY_BROKER=NONE", "PRIMARY_BROKER (.env line 1): must be one of COINBASE, KRAKEN, was 'NONE'"),
         (
             "TRADE_ONLY=BTC,DOGE",

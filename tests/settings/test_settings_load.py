@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bot.domain.errors import ConfigError
+from bot.domain.modes import ExitRule, Strategy
 from bot.settings import Settings, describe, env_file_is_private, load_settings, names_in_env_file
-from bot.settings_schema import SETTINGS, AccountMode, Broker, PositionSizer
+from bot.settings_schema import SETTINGS, AccountMode, Broker, PositionSizer, leg_weights
 
 
 def write(folder: Path, content: str | bytes) -> Path:
@@ -28,6 +29,7 @@ def test_defaults_without_any_source_are_the_guides() -> None:
     assert settings.mode is AccountMode.MASTER_ONLY
     assert (settings.primary_broker, settings.secondary_broker) == (Broker.COINBASE, Broker.KRAKEN)
     assert settings.position_sizer is PositionSizer.HYBRID
+    assert (settings.strategy, settings.exit_rule) == (Strategy.ALLOCATION, ExitRule.LADDER)
     assert (settings.min_balance_to_trade, settings.min_trade_size) == (Decimal(15), Decimal(5))
     assert (settings.min_balance_coinbase, settings.min_balance_kraken) == (Decimal(10), Decimal(50))
     assert (settings.max_positions, settings.risk_per_trade) == (None, None)
@@ -100,6 +102,52 @@ def test_trade_only_in_each_spelling_gives_coins(tmp_path: Path, text: str, coin
 )
 def test_switch_in_each_spelling_is_read(text: str, value: bool) -> None:
     assert load_settings(env_file=None, environ={"PRO_MODE": text}).pro_mode is value
+
+
+@pytest.mark.parametrize("text", ["breakout", "BREAKOUT", "BreakOut"])
+def test_strategy_in_any_case_is_read(text: str) -> None:
+    assert load_settings(env_file=None, environ={"STRATEGY": text}).strategy is Strategy.BREAKOUT
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("ladder", ExitRule.LADDER),
+        ("Runner", ExitRule.RUNNER),
+        ("TRAIL", ExitRule.TRAIL),
+        ("trail_tight", ExitRule.TRAIL_TIGHT),
+        ("TRAIL_TIGHT", ExitRule.TRAIL_TIGHT),
+    ],
+)
+def test_exit_rule_in_any_case_is_read(text: str, rule: ExitRule) -> None:
+    assert load_settings(env_file=None, environ={"EXIT_RULE": text}).exit_rule is rule
+
+
+@pytest.mark.parametrize("text", ["MASTER_FOLLOW", "master_follow"])
+def test_account_mode_in_any_case_is_read(text: str) -> None:
+    assert load_settings(env_file=None, environ={"MODE": text}).mode is AccountMode.MASTER_FOLLOW
+
+
+@pytest.mark.parametrize(
+    ("sizer", "weights"),
+    [
+        ("HYBRID", (0.25, 0.25, 0.5)),
+        ("hybrid", (0.25, 0.25, 0.5)),
+        ("KELLY", (1.0, 0.0, 0.0)),
+        ("Volatility", (0.0, 1.0, 0.0)),
+        ("equity", (0.0, 0.0, 1.0)),
+    ],
+)
+def test_position_sizer_means_weights_of_the_legs(sizer: str, weights: tuple[float, float, float]) -> None:
+    own = {"KELLY_WEIGHT": "0.25", "VOLATILITY_WEIGHT": "0.25", "EQUITY_WEIGHT": "0.5"}
+    assert leg_weights(load_settings(env_file=None, environ={"POSITION_SIZER": sizer, **own})) == weights
+
+
+def test_settings_that_work_no_longer_say_that_they_do_not() -> None:
+    working = ("MICRO_CAPITAL_MODE", "MODE", "PRO_MODE", "POSITION_SIZER", "KELLY_WEIGHT", "VOLATILITY_WEIGHT")
+    working += ("EQUITY_WEIGHT", "MIN_RISK_REWARD", "AUTO_SHUTOFF_ON_ERRORS", "STRATEGY", "EXIT_RULE")
+    assert [name for name in working if SETTINGS[name].effect] == []
+    assert "abstains" in SETTINGS["MIN_AI_CONFIDENCE"].effect
 
 
 def test_ceilings_are_stored_and_empty_means_the_tiers() -> None:

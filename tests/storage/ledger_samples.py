@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from bot.domain.account import Fill, Flow, Liquidity
+from bot.domain.account import DustEvent, Fill, Flow, Liquidity
 from bot.domain.orders import Order, OrderType, Purpose, Side
 from bot.domain.refusal import Refusal, RefusalCode
 from bot.ports import DecisionRecord, EquityPoint, GuardEvent
@@ -49,6 +49,10 @@ def a_fill(fill_id: str = "f1", *, account: str = "coinbase", at: datetime = T0,
 
 def a_flow(amount: str = "100.00", *, at: datetime = T0) -> Flow:
     return Flow(account="coinbase", asset="USD", amount=Decimal(amount), at=at, note="deposit")
+
+
+def a_write_off(symbol: str = "BTC/USD", *, at: datetime = T0) -> DustEvent:
+    return DustEvent(account="coinbase", symbol=symbol, at=at)
 
 
 def a_refusal(

@@ -20,6 +20,7 @@ from ledger_samples import (
     a_flow,
     a_guard_event,
     a_refusal,
+    a_write_off,
     an_equity_point,
     an_order,
 )
@@ -192,16 +193,33 @@ def test_book_events_keep_the_recorded_order(ledger: SqliteLedger) -> None:
         a_fill("f1", at=T0 - timedelta(hours=1)),
         a_flow("-5", at=T0 - timedelta(hours=2)),
         a_fill("f2", at=T0 - timedelta(hours=3)),
+        a_write_off(at=T0 - timedelta(hours=5)),
         a_fill("f3", at=T0 - timedelta(hours=4)),
+        a_write_off("ETH/USD", at=T0 - timedelta(hours=6)),
+        a_flow("1", at=T0 - timedelta(hours=7)),
     ]
     ledger.record_flow(a_flow("100", at=T0))
     ledger.record_fill(a_fill("f1", at=T0 - timedelta(hours=1)))
     ledger.record_flow(a_flow("-5", at=T0 - timedelta(hours=2)))
     ledger.record_fill(a_fill("f2", at=T0 - timedelta(hours=3)))
     ledger.record_fill(a_fill("f1"))
+    ledger.record_dust(a_write_off(at=T0 - timedelta(hours=5)))
     ledger.record_fill(a_fill("f3", at=T0 - timedelta(hours=4)))
+    ledger.record_dust(a_write_off("ETH/USD", at=T0 - timedelta(hours=6)))
+    ledger.record_flow(a_flow("1", at=T0 - timedelta(hours=7)))
     assert ledger.book_events() == events
-    assert ledger.flows() == [events[0], events[2]]
+    assert ledger.flows() == [events[0], events[2], events[7]]
+
+
+def test_write_off_in_a_transaction_that_fails_is_not_stored(ledger: SqliteLedger) -> None:
+    def fail_inside() -> None:
+        with ledger.transaction():
+            ledger.record_dust(a_write_off())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_inside()
+    assert ledger.book_events() == []
 
 
 def test_bars_stored_once_keep_their_first_values(ledger: SqliteLedger) -> None:

@@ -22,6 +22,7 @@ from ledger_samples import (
     a_flow,
     a_guard_event,
     a_refusal,
+    a_write_off,
     an_equity_point,
     an_order,
 )
@@ -167,8 +168,9 @@ def test_fills_limited_are_the_last_in_recorded_order(ledger: SqliteLedger, read
 def test_book_events_and_flows_equal_the_ledgers(ledger: SqliteLedger, reader: LedgerReader) -> None:
     ledger.record_fill(a_fill("f1"))
     ledger.record_flow(a_flow())
+    ledger.record_dust(a_write_off())
     ledger.record_fill(a_fill("f2"))
-    assert reader.book_events() == [a_fill("f1"), a_flow(), a_fill("f2")] == ledger.book_events()
+    assert reader.book_events() == [a_fill("f1"), a_flow(), a_write_off(), a_fill("f2")] == ledger.book_events()
     assert reader.flows() == [a_flow()]
 
 

@@ -8,7 +8,7 @@ from view_samples import a_coin, a_refusal
 from bot.domain.refusal import RefusalCode
 from bot.views.refusals import SENTENCES, explain, explain_refusal, in_words
 
-UNITS = ("usd", "pct", "count", "score", "hours", "days", "base")
+UNITS = ("usd", "pct", "count", "score", "ratio", "hours", "days", "base")
 
 
 def test_sentences_every_code_has_one() -> None:
@@ -65,3 +65,75 @@ def test_explain_coin_without_refusal_is_empty() -> None:
 
 def test_explain_coin_gives_its_refusal() -> None:
     assert explain(a_coin()).what == "The trend scores 0.33; an entry needs 0.75."
+
+
+@pytest.mark.parametrize(
+    ("code", "unit", "limit", "actual", "what"),
+    [
+        (
+            RefusalCode.EDGE_BRAKE,
+            "pct",
+            25.0,
+            13.524,
+            "The results so far make an edge 13.52 % likely; below 25.00 % nothing is bought (edge brake).",
+        ),
+        (
+            RefusalCode.FEE_BUDGET,
+            "usd",
+            5.0,
+            3.333,
+            "What fees may still cost within 30 days leaves $3.33 for this coin; the smallest order is $5.00.",
+        ),
+        (
+            RefusalCode.RISK_REWARD,
+            "ratio",
+            1.8,
+            1.624,
+            "After fees and slippage the reward is 1.62 times the risk; an entry needs 1.80 (MIN_RISK_REWARD).",
+        ),
+        (
+            RefusalCode.NO_BREAKOUT,
+            "count",
+            3.0,
+            0.0,
+            "No daily close of the last 3 is above the highest price of the 20 days before it.",
+        ),
+        (
+            RefusalCode.SPREAD,
+            "pct",
+            0.5,
+            0.75,
+            "Bid and ask on coinbase are 0.75 % apart; beyond 0.50 % nothing is entered.",
+        ),
+        (
+            RefusalCode.PRICE_DISAGREES,
+            "pct",
+            2.0,
+            2.5,
+            "The venues' prices of this coin are 2.50 % apart; beyond 2.00 % nothing is entered.",
+        ),
+        (
+            RefusalCode.ERROR_SHUTOFF,
+            "count",
+            5.0,
+            2.0,
+            "Too many cycles failed in a row; entries wait for 5 good ones, of which there are 2 so far.",
+        ),
+        (
+            RefusalCode.FOLLOWS_MASTER,
+            "count",
+            0.0,
+            0.0,
+            "This account follows another one (MODE=MASTER_FOLLOW) and enters nothing by itself.",
+        ),
+    ],
+)
+def test_explain_refusal_in_the_unit_of_its_code(
+    code: RefusalCode, unit: str, limit: float, actual: float, what: str
+) -> None:
+    assert explain_refusal(a_refusal(code, unit=unit, limit=limit, actual=actual)).what == what
+
+
+def test_explain_refusal_ratios_that_round_alike_are_told_apart() -> None:
+    refusal = a_refusal(RefusalCode.RISK_REWARD, unit="ratio", limit=1.8, actual=1.799)
+    assert "1.7990 times the risk; an entry needs 1.8000" in explain_refusal(refusal).what

@@ -193,13 +193,11 @@ def test_render_status_tier_progress_and_history_are_shown() -> None:
     assert "UPGRADE HISTORY (the last 5 of 8)" in text_of(MODELS["many"])
 
 
-def test_render_status_account_adds_up_and_says_what_the_server_costs() -> None:
+def test_render_status_account_adds_up() -> None:
     assert section_of(MODELS["active"], "ACCOUNT") == (
         "equity $98.35 = cash $78.35 + coins $20.00 (20.3 %) "
         "put in $98.00, result +$0.35 (+0.4 %) after $0.62 of fees "
-        "risk no position is open; a trade may risk 3.0 % of equity "
-        # 0.35 / 98 = 0.36 %, 60 / 98.35 = 61 %
-        "server $5.00 a month is $60.00 a year, 61 % of this equity: that much must be earned before anything is"
+        "risk no position is open; a trade may risk 3.0 % of equity"  # 0.35 / 98 = 0.36 %
     )
 
 
@@ -421,6 +419,7 @@ def test_status_document_keys_are_the_contract() -> None:
             )
         ],
         "waiting": [dict.fromkeys(("symbol", "action", "what", "cure"))],
+        "in_dollars": [dict.fromkeys(("account", "symbol", "why_not"))],
         "server_cost": dict.fromkeys(("usd_month", "pct_of_equity_year")),
     }
 

@@ -10,7 +10,16 @@ from typing import Any, cast
 
 from bot.domain.modes import TradingMode
 from bot.domain.refusal import Refusal, RefusalCode
-from bot.domain.snapshot import CoinView, GuardView, OrderView, PositionView, Snapshot, VenueView
+from bot.domain.snapshot import (
+    SNAPSHOT_SCHEMA_VERSION,
+    CoinView,
+    GuardView,
+    OrderView,
+    PositionView,
+    ReachView,
+    Snapshot,
+    VenueView,
+)
 from bot.scaling.state import TierChange, TierState
 from bot.scaling.transitions import Direction
 from bot.storage.ledger_reader import DayResult
@@ -56,6 +65,7 @@ def a_position(**changes: Any) -> PositionView:
         "fees_usd": 0.11,
         "stop_price": 90_000.0,
         "stop_resting": True,
+        "too_small": False,
         "r_multiple": 1.0,
         "opened_at": "2026-02-20T00:01:00+00:00",
     }
@@ -77,14 +87,40 @@ def a_venue(**changes: Any) -> VenueView:
         "fee_origin": "paper: default",
         "balance_age_s": 0.0,
         "foreign_assets": {},
+        "dust_usd": 0.0,
     }
     return cast(VenueView, {**venue, **changes})
 
 
-def a_guard(name: str = "drawdown", used: float = 1.65, limit: float = 12.0, **changes: Any) -> GuardView:
+def a_guard(name: str = "drawdown", used: float | None = 1.65, limit: float = 12.0, **changes: Any) -> GuardView:
     """A guard with room."""
-    guard: dict[str, Any] = {"unit": "pct", "active": False, "action": "halted until `resume --reset-drawdown`"}
+    guard: dict[str, Any] = {
+        "unit": "pct",
+        "active": False,
+        "action": "halted until `resume --reset-drawdown`",
+        "about": "",
+    }
     return cast(GuardView, {"name": name, "used": used, "limit": limit, **guard, **changes})
+
+
+def a_reach(**changes: Any) -> ReachView:
+    """$7.87 of BTC on Coinbase: a stop of 13.2 % loses 0.132 + 0.006 + 0.012 x 0.868 + 0.001 = 14.94 % of it."""
+    reach: dict[str, Any] = {
+        "account": "coinbase",
+        "symbol": "BTC/USD",
+        "stop_pct": 13.2,
+        "order_usd": 7.87,
+        "risk_usd": 1.176,
+        "risk_pct": 1.196,
+        "round_trip_pct": 1.8219,
+        "round_trip_usd": 0.1434,
+        "refusal": "",
+        "refusal_limit": None,
+        "refusal_actual": None,
+        "refusal_unit": "",
+        "from_equity_usd": 98.35,
+    }
+    return cast(ReachView, {**reach, **changes})
 
 
 def an_order(**changes: Any) -> OrderView:
@@ -106,7 +142,8 @@ def an_order(**changes: Any) -> OrderView:
 def a_snapshot(**changes: Any) -> Snapshot:
     """An active paper account of $98.35 without a position."""
     snapshot: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": SNAPSHOT_SCHEMA_VERSION,
+        "strategy": "allocation",
         "trading_mode": "PAPER",
         "engine_mode": "ACTIVE",
         "engine_mode_reason": "",
@@ -129,6 +166,8 @@ def a_snapshot(**changes: Any) -> Snapshot:
         "max_positions": 2,
         "risk_per_trade_pct": 3.0,
         "effective_risk_pct": None,
+        "heat_usd": 2.31,
+        "heat_limit_usd": 5.59,
         "next_decision_at": "2026-03-03T00:01:00+00:00",
         "next_cycle_at": "2026-03-02T14:02:00+00:00",
         "data_age_s": 8.0,
@@ -136,6 +175,7 @@ def a_snapshot(**changes: Any) -> Snapshot:
         "positions": [],
         "coins": [a_coin()],
         "guards": [a_guard()],
+        "reach": [a_reach()],
         "orders": [],
     }
     return cast(Snapshot, {**snapshot, **changes})
