@@ -28,7 +28,7 @@ from bot.storage.candle_files import SourceData
 from bot.storage.control import ControlQueue
 from bot.storage.ledger import SqliteLedger
 from bot.storage.lock import ModeLock
-from bot.storage.modes import STATE_FILE_NAME, ledger_path, mode_folder
+from bot.storage.modes import PAPER_ACCOUNTS_NAME, STATE_FILE_NAME, ledger_path, mode_folder
 from bot.storage.simulation_store import SimulationStore
 from bot.storage.state_file import JsonStateFile
 from bot.venues.builtin_market import BuiltinMarket
@@ -47,7 +47,6 @@ __all__ = [
     "split_equity",
 ]
 
-PAPER_ACCOUNTS_FILE = "paper_accounts.json"
 CYCLE_OFFSET = timedelta(seconds=60)
 """Replayed and simulated cycles run this long after a bar opened, as the live decision does."""
 
@@ -158,14 +157,14 @@ def open_simulated(
     accounts = configured_accounts(settings)
     with ExitStack() as stack:
         stack.enter_context(ModeLock(folder, now=now, command=command))
-        store = SimulationStore(JsonStateFile(folder / PAPER_ACCOUNTS_FILE, durable=False))
+        store = SimulationStore(JsonStateFile(folder / PAPER_ACCOUNTS_NAME, durable=False))
         if store.stored and not ledger_path(folder).exists():
             raise ConfigError(_half_missing(folder, ledger_path(folder)))
         # The ledger is made first: a start that is killed between the two leaves an empty one, which is no account yet.
         ledger = stack.enter_context(SqliteLedger(ledger_path(folder), durable=False))
         is_new = not store.stored
         if is_new and ledger.flows():
-            raise ConfigError(_half_missing(folder, folder / PAPER_ACCOUNTS_FILE))
+            raise ConfigError(_half_missing(folder, folder / PAPER_ACCOUNTS_NAME))
         if not is_new and store.traded and not ledger.flows():
             raise ConfigError(_half_missing(folder, ledger_path(folder)))
         if is_new:

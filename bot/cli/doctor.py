@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import redirect_stderr
-from io import StringIO
-
 import click
 
-from bot.cli.env import ENV_FILE, current_time, settings_for_looking, settings_from
+from bot.cli.env import ENV_FILE, current_time, settings_from, state_dir_alone
 from bot.cli.options import json_option, stdout_look
 from bot.doctor import examine
 from bot.domain.errors import ConfigError
@@ -40,7 +37,6 @@ def _settings() -> tuple[Settings | None, str]:
     except ConfigError as e:
         problem = str(e)
     try:
-        with redirect_stderr(StringIO()):  # its warning is a line of the report
-            return settings_for_looking(), problem
+        return state_dir_alone(), problem
     except ConfigError:
         return None, problem

@@ -32,6 +32,11 @@ def settings_for_looking() -> Settings:
         return settings_from()
     except ConfigError as e:
         click.echo(f"WARNING: {e}\nOnly STATE_DIR is taken from the settings until this is corrected.", err=True)
+    return state_dir_alone()
+
+
+def state_dir_alone() -> Settings:
+    """Defaults, with STATE_DIR from the environment or ./.env. Raises ConfigError where it is wrong."""
     state_dir = os.environ.get("STATE_DIR") or _in_env_file("STATE_DIR")
     return load_settings(env_file=None, environ={}, overrides={"STATE_DIR": state_dir} if state_dir else {})
 

@@ -56,7 +56,7 @@ def intend(
         gap = goal - coin.held_usd
         band = max(BAND * goal, min_trade)
         if abs(gap) <= band:
-            return Intent(codes.HOLD, gap, target, codes.WITHIN_BAND, band, abs(gap))
+            return Intent(codes.HOLD, gap, goal, codes.WITHIN_BAND, band, abs(gap))
         if gap < 0.0:
             return Intent(codes.REDUCE, gap, target, codes.OK, none, none)
         return entry_or_refusal(codes.ADD, gap, wanted, coin, min_score)

@@ -88,10 +88,14 @@ class Exposure:
         return paid + sum(stake.fees_due_usd for stake in self.stakes(entries))
 
     def shares(self, entries: Sequence[Entry], equity: float) -> tuple[list[str], list[float], list[float]]:
-        """Symbols, shares of equity and annual volatilities of everything at stake."""
-        stakes = self.stakes(entries)
-        volatilities = [self._volatility(stake.symbol) for stake in stakes]
-        return [stake.symbol for stake in stakes], [stake.usd / equity for stake in stakes], volatilities
+        """Coins, shares of equity and annual volatilities of everything at stake.
+
+        One entry per coin over all accounts: a coin moves with itself, whatever the correlation of any two is.
+        """
+        by_coin: dict[str, float] = {}
+        for stake in self.stakes(entries):
+            by_coin[stake.symbol] = by_coin.get(stake.symbol, 0.0) + stake.usd / equity
+        return list(by_coin), list(by_coin.values()), [self._volatility(symbol) for symbol in by_coin]
 
     def _volatility(self, symbol: str) -> float:
         history = self._histories.get(symbol)

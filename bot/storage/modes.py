@@ -8,6 +8,7 @@ from bot.domain.modes import TradingMode
 
 STATE_FILE_NAME = ".auto_scaling_state.json"
 LEDGER_NAME = "ledger.sqlite3"
+PAPER_ACCOUNTS_NAME = "paper_accounts.json"
 
 _FOLDERS = {
     TradingMode.LIVE: Path(),

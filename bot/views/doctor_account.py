@@ -18,13 +18,12 @@ from bot.scaling.state import TierState
 from bot.storage.ledger_check import LedgerCheck
 from bot.storage.ledger_schema import SCHEMA_VERSION
 from bot.storage.lock import LOCK_NAME, LockHolder, holder
-from bot.storage.modes import LEDGER_NAME, STATE_FILE_NAME, ledger_path, mode_folder
+from bot.storage.modes import LEDGER_NAME, PAPER_ACCOUNTS_NAME, STATE_FILE_NAME, ledger_path, mode_folder
 from bot.storage.state_file import KNOWN_SCHEMA_VERSION
 from bot.views.doctor_text import Check, Health, fenced
 from bot.views.folders import find_place
 from bot.views.text import duration, moment, money
 
-PLAY_ACCOUNTS_NAME = "paper_accounts.json"
 QUICK_CHECK_S = 0.06
 """Per account: enough for years of a ledger, and four accounts stay within the half second that the doctor may take."""
 SILENT_AFTER = timedelta(minutes=15)
@@ -41,7 +40,7 @@ def check_account(state_dir: Path, mode: TradingMode, *, now: datetime) -> Itera
     ``now`` is the time of the wall.
     """
     folder, area = mode_folder(state_dir, mode), f"account {mode.value}"
-    names = (LOCK_NAME, STATE_FILE_NAME, LEDGER_NAME, PLAY_ACCOUNTS_NAME)
+    names = (LOCK_NAME, STATE_FILE_NAME, LEDGER_NAME, PAPER_ACCOUNTS_NAME)
     if not any((folder / name).exists() for name in names):
         return
     yield from fenced(area, "lock", _lock(area, folder), fix="check owner and permissions of the folder")
@@ -113,8 +112,8 @@ def _has_ledger(folder: Path) -> bool:
 
 
 def _no_ledger(area: str, folder: Path) -> Check:
-    if (folder / PLAY_ACCOUNTS_NAME).exists():
-        found = f"{LEDGER_NAME} is missing or empty while {PLAY_ACCOUNTS_NAME} is there: the bot will not start"
+    if (folder / PAPER_ACCOUNTS_NAME).exists():
+        found = f"{LEDGER_NAME} is missing or empty while {PAPER_ACCOUNTS_NAME} is there: the bot will not start"
         return Check(area=area, name="ledger", health=Health.FAIL, found=found, fix=_BACKUP)
     return Check(area=area, name="ledger", health=Health.OK, found="none yet; the first start makes it")
 

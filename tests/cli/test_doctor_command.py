@@ -14,7 +14,7 @@ import pytest
 from account_samples import NOW, T0, write_account
 from click.testing import CliRunner, Result
 
-from bot import bootstrap, doctor
+from bot import doctor
 from bot.cli.main import main
 from bot.doctor import check_disk, check_packages, check_python, examine
 from bot.domain.account import Fill, Liquidity
@@ -27,7 +27,7 @@ from bot.storage.ledger import SqliteLedger
 from bot.storage.ledger_check import LedgerCheck
 from bot.storage.ledger_schema import SCHEMA_VERSION
 from bot.storage.lock import LOCK_NAME, ModeLock
-from bot.storage.modes import STATE_FILE_NAME, ledger_path
+from bot.storage.modes import PAPER_ACCOUNTS_NAME, STATE_FILE_NAME, ledger_path
 from bot.views import doctor_account
 from bot.views.doctor_account import check_account
 from bot.views.doctor_text import NOT_LOOKED_AT, Check, Health, fenced, render_doctor
@@ -474,14 +474,10 @@ def test_ledger_that_is_missing_beside_its_counterpart_fails(account: Path, fold
     # The tier's file alone is no sign of a loss: the guide's interface makes it without a ledger.
     ledger_path(account).unlink()
     assert looked(folder)[PAPER, "ledger"].health is Health.OK
-    (account / doctor_account.PLAY_ACCOUNTS_NAME).write_text("{}", encoding="utf-8")
+    (account / PAPER_ACCOUNTS_NAME).write_text("{}", encoding="utf-8")
     assert looked(folder)[PAPER, "ledger"].health is Health.FAIL
     ledger_path(account).touch()
     assert looked(folder)[PAPER, "ledger"].health is Health.FAIL
-
-
-def test_play_accounts_have_the_name_that_the_bot_gives_them() -> None:
-    assert doctor_account.PLAY_ACCOUNTS_NAME == bootstrap.PAPER_ACCOUNTS_FILE
 
 
 def cut(path: Path) -> None:
@@ -497,7 +493,7 @@ def overwrite_pages(path: Path) -> None:
 def replace_by_a_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
-    (path.parent / doctor_account.PLAY_ACCOUNTS_NAME).write_text("{}", encoding="utf-8")
+    (path.parent / PAPER_ACCOUNTS_NAME).write_text("{}", encoding="utf-8")
 
 
 def make_newer(path: Path) -> None:

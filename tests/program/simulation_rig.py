@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bot.books.book import Book
-from bot.bootstrap import PAPER_ACCOUNTS_FILE, Session, open_simulated
+from bot.bootstrap import Session, open_simulated
 from bot.clock import StopSignal
 from bot.domain.account import Fill, Flow
 from bot.domain.orders import Order, OrderType, Purpose, Side
@@ -23,6 +23,7 @@ from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
 from bot.settings import load_settings
 from bot.storage.ledger_reader import LedgerReader
+from bot.storage.modes import PAPER_ACCOUNTS_NAME
 from bot.venues.builtin_market import BuiltinMarket
 
 NOW = datetime(2026, 2, 3, 13, 20, tzinfo=UTC)
@@ -104,7 +105,7 @@ def equity_in(folder: Path) -> list[tuple[object, ...]]:
 
 
 def paper_state(folder: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((folder / "simulated" / PAPER_ACCOUNTS_FILE).read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads((folder / "simulated" / PAPER_ACCOUNTS_NAME).read_text(encoding="utf-8"))
     return document
 
 
