@@ -331,7 +331,7 @@ def _refusal(facts: _Facts, settings: Settings, order: Order, reward: float) -> 
             return RefusalCode.RISK_REWARD.value, gate.limit, gate.used, "ratio"
         return "", 0.0, 0.0, ""
     is_fraction = order.code in (codes.COSTS_TOO_HIGH, codes.EDGE_BRAKE, codes.DRAWDOWN)
-    factor, unit = (100.0, "pct") if is_fraction else (1.0, "usd")
+    factor, unit = (100.0, "pct") if is_fraction else (1.0, "ratio" if order.code == codes.NO_EDGE else "usd")
     return codes.REFUSAL_NAMES[order.code], order.limit * factor, order.actual * factor, unit
 
 

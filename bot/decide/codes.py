@@ -20,7 +20,9 @@ DRAWDOWN = 16
 RISK_REWARD = 17
 FEE_BUDGET = 18
 NO_BREAKOUT = 19
-MINIMUM_TRADE = 20
+NO_EDGE = 20
+
+MINIMUM_TRADE = 21
 """Refuses nothing: the binding "cap" of an order that the floor of one minimum trade lifted."""
 
 REFUSAL_NAMES = (
@@ -44,6 +46,7 @@ REFUSAL_NAMES = (
     "risk_reward",
     "fee_budget",
     "no_breakout",
+    "no_edge",
     "minimum_trade",
 )
 

@@ -126,7 +126,7 @@ class Caps(NamedTuple):
 class Order(NamedTuple):
     """Whole lots to buy, or 0 with code, limit and actual value of the reason.
 
-    The values are fractions for COSTS_TOO_HIGH, EDGE_BRAKE and DRAWDOWN, else USD.
+    The values are fractions for COSTS_TOO_HIGH, EDGE_BRAKE and DRAWDOWN, R for NO_EDGE, else USD.
     """
 
     lots: int
@@ -303,14 +303,9 @@ def size_order(
     of the coin is held, one minimum trade (rounded up to whole lots) stands in for blend and position
     cap, if all other caps allow it and the brake is not full (quant 1b, row 1).
     """
-    round_trip = break_even_move(rules.fee_in, rules.fee_out)
-    if not candidate.stop_distance >= MIN_STOP_TO_COST * round_trip:
-        limit = candidate.stop_distance / MIN_STOP_TO_COST
-        return refused(caps.blend, codes.OK, codes.COSTS_TOO_HIGH, limit, round_trip)
-    if blend.scale <= 0.0:
-        return refused(0.0, codes.OK, codes.DRAWDOWN, limits.max_drawdown, holdings.drawdown)
-    if blend.brake <= 0.0:
-        return refused(0.0, codes.OK, codes.EDGE_BRAKE, BRAKE_FULL, edge.chance)
+    early = refused_unsized(candidate, rules, holdings, limits, edge, blend, caps)
+    if early.code != codes.OK:
+        return early
 
     lot_usd = rules.lot_step * candidate.price
     room, binding = smallest_cap(caps)
@@ -338,6 +333,24 @@ def size_order(
         return refused(notional, binding, codes.UNSELLABLE, needed, left)
     none = math.nan
     return Order(lots, notional, notional * blend.loss, exits, binding, codes.OK, none, none)
+
+
+def refused_unsized(
+    candidate: Candidate, rules: Rules, holdings: Holdings, limits: Limits, edge: Edge, blend: Blend, caps: Caps
+) -> Order:
+    """Refuse what no size can make good: costs, drawdown, brake, no edge; code OK where none of them refuses."""
+    round_trip = break_even_move(rules.fee_in, rules.fee_out)
+    if not candidate.stop_distance >= MIN_STOP_TO_COST * round_trip:
+        limit = candidate.stop_distance / MIN_STOP_TO_COST
+        return refused(caps.blend, codes.OK, codes.COSTS_TOO_HIGH, limit, round_trip)
+    if blend.scale <= 0.0:
+        return refused(0.0, codes.OK, codes.DRAWDOWN, limits.max_drawdown, holdings.drawdown)
+    if blend.brake <= 0.0:
+        return refused(0.0, codes.OK, codes.EDGE_BRAKE, BRAKE_FULL, edge.chance)
+    if blend.mixed <= 0.0 and limits.kelly_weight > 0.0:
+        # The Kelly leg alone is asked, and the results show no edge, or there are none yet.
+        return refused(0.0, codes.OK, codes.NO_EDGE, 0.0, edge.mean)
+    return refused(0.0, codes.OK, codes.OK, math.nan, math.nan)
 
 
 def refused(notional: float, binding: int, code: int, limit: float, actual: float) -> Order:

@@ -24,6 +24,7 @@ class RefusalCode(StrEnum):
     HEAT = "heat"
     FEE_BUDGET = "fee_budget"
     EDGE_BRAKE = "edge_brake"
+    NO_EDGE = "no_edge"
     RISK_REWARD = "risk_reward"
     NO_BREAKOUT = "no_breakout"
     MAX_POSITIONS = "max_positions"

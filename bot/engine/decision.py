@@ -365,9 +365,11 @@ def stall_words(order: Order, symbol: str, account: str, standing: Standing) -> 
     )
     if order.code == codes.COSTS_TOO_HIGH:
         return words + "a venue with lower fees, or larger daily ranges"
-    # The values of these two are no amounts: no deposit helps.
+    # The values of these are no amounts: no deposit helps.
     if order.code == codes.EDGE_BRAKE:
         return words + "better results, or time in which the present ones fade"
+    if order.code == codes.NO_EDGE:
+        return words + "another POSITION_SIZER: the Kelly leg alone begins with results that prove an edge"
     if order.code == codes.RISK_REWARD:
         return words + "a venue with lower fees or larger daily ranges; without price targets, better results or time"
     ways = []

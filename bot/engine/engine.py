@@ -208,7 +208,7 @@ class Engine:
             keeper=self._keeper,
             now=now,
         )
-        for flow in self.flows.detect(now, self._last_equity):
+        for flow in self.flows.detect(now, float(self._equity())):
             equity_before = self._equity()
             self.performance = performance.with_flow(self.performance, flow.amount, equity_before)
             with self._ledger.transaction():

@@ -17,6 +17,7 @@ UNITS = {
     codes.PRICE_MOVED: ("pct", 100.0),
     codes.EDGE_BRAKE: ("pct", 100.0),
     codes.DRAWDOWN: ("pct", 100.0),
+    codes.NO_EDGE: ("ratio", 1.0),
     codes.RISK_REWARD: ("ratio", 1.0),
     codes.NO_BREAKOUT: ("count", 1.0),
 }

@@ -172,9 +172,6 @@ class Sizing:
         rules, limits, record = account.rules[symbol], self.limits(standing), self.record(standing.now)
         holdings = self._holdings(symbol, coin, account, standing=standing, entries=entries, trades=record.trades)
         blend, caps, order = sizer.size_position(candidate, rules, holdings, limits, record.edge)
-        if order.code == codes.BELOW_MIN_TRADE and limits.kelly_weight > 0.0 and blend.share <= 0.0:
-            # The Kelly leg alone asks, and for nothing: the account's results show no edge, or there are none yet.
-            order = sizer.refused(0.0, codes.OK, codes.EDGE_BRAKE, kelly.BRAKE_HALF, record.edge.chance)
         reward = record.reward
         if self._has_targets:
             parts = order.exits if order.lots > 0 else 1

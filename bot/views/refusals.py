@@ -76,6 +76,11 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "The results so far make an edge {actual} likely; below {limit} nothing is bought (edge brake).",
             "Better results on paper, or time: old results fade.",
         ),
+        _C.NO_EDGE: Explanation(
+            "The Kelly leg sizes alone (POSITION_SIZER=KELLY), and a trade has brought {actual} R on average, read "
+            "with caution: no edge is shown, so nothing is bought.",
+            "Another POSITION_SIZER, or better results on paper.",
+        ),
         _C.RISK_REWARD: Explanation(
             "After fees and slippage the reward is {actual} times the risk; an entry needs {limit} (MIN_RISK_REWARD).",
             "A venue with lower fees or a wider stop; for rules without price targets, better results.",

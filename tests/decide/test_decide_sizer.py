@@ -189,10 +189,10 @@ def test_single_legs_keep_the_caps() -> None:
 
 
 def test_kelly_alone_without_trades_buys_nothing() -> None:
-    # The floor lifts a small wish, not an absent one.
+    # The floor lifts a small wish, not an absent one: without results the mean is 0 R, and so is the edge.
     limits = LIMITS._replace(kelly_weight=1.0, volatility_weight=0.0, equity_weight=0.0)
     order = size(holdings(15.0), limits=limits).order
-    assert (order.lots, order.code, order.limit, order.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 0.0)
+    assert (order.lots, order.code, order.limit, order.actual) == (0, codes.NO_EDGE, 0.0, 0.0)
 
 
 def test_kelly_leg_takes_the_smallest_of_three() -> None:

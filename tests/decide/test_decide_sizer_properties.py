@@ -22,7 +22,7 @@ def test_size_position_exceeds_no_cap_and_no_minimum(case: Case) -> None:
     assert order.notional >= 0.0
     assert math.isfinite(order.limit)
     assert math.isfinite(order.actual)
-    assert order.actual >= 0.0
+    assert order.actual >= 0.0 or order.code == codes.NO_EDGE  # a mean result may be a loss
 
 
 def test_generated_cases_reach_every_answer() -> None:
@@ -43,6 +43,7 @@ def test_generated_cases_reach_every_answer() -> None:
         "cash_buffer",
         "venue_cash",
         "edge_brake",
+        "no_edge",
         "heat",
         "volatility_room",
         "drawdown",

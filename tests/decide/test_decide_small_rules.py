@@ -162,7 +162,7 @@ def test_codes_carry_their_own_names() -> None:
     actions = {name: value for name, value in numbers.items() if name.lower() in codes.ACTION_NAMES}
     refusals = {name: value for name, value in numbers.items() if name not in actions and name != "OK"}
     assert sorted(actions.values()) == list(range(6))
-    assert sorted(refusals.values()) == list(range(1, len(codes.REFUSAL_NAMES))) == list(range(1, 21))
+    assert sorted(refusals.values()) == list(range(1, len(codes.REFUSAL_NAMES))) == list(range(1, 22))
     assert all(codes.ACTION_NAMES[value] == name.lower() for name, value in actions.items())
     assert all(codes.REFUSAL_NAMES[value] == name.lower() for name, value in refusals.items())
 

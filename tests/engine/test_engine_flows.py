@@ -208,6 +208,17 @@ def test_small_outflow_freezes_nothing(tmp_path: Path) -> None:
     assert not rig.engine.flows.transfer_pending(rig.now)
 
 
+def test_small_outflow_freezes_nothing_where_the_bot_is_started_for_each_cycle(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "1000"})
+    rig.first_cycle()
+    rig.venue.core.withdraw("USD", D(49))
+    for _ in range(2):
+        rig.restart()
+        rig.cycle()
+    assert notes(rig)[1:] == [("coinbase", D(-49), "withdrawal")]
+    assert not rig.engine.flows.transfer_pending(rig.now)
+
+
 def test_account_without_money_waits_for_it(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, cash={"coinbase": "0"})
     result = rig.first_cycle()

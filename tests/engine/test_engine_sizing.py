@@ -79,9 +79,8 @@ def test_kelly_alone_buys_nothing_without_results(tmp_path: Path) -> None:
     rig = even_rig(tmp_path, leg_weights=KELLY)
     rig.first_cycle()
     assert rig.orders() == []
-    assert rig.refusals() == [("edge_brake", BTC), ("edge_brake", ETH)]
-    # Nothing is known: an edge is as likely as none, and the Kelly leg begins above that.
-    assert rig.refusal("edge_brake") == (50.0, pytest.approx(50.0), "pct", "coinbase")
+    assert rig.refusals() == [("no_edge", BTC), ("no_edge", ETH)]
+    assert rig.refusal("no_edge") == (0.0, pytest.approx(0.0), "ratio", "coinbase")
     assert rig.details(BTC)["leg_kelly"] == 0.0
 
 

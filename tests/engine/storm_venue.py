@@ -1,0 +1,85 @@
+"""A venue in a storm: it fails, rejects, and tells the checker what it is asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine_rig import RigVenue
+
+from bot.domain.account import FeeSchedule
+from bot.domain.errors import VenueError
+from bot.domain.orders import Order, Side
+from bot.ports import Outcome, Rejected
+
+if TYPE_CHECKING:
+    from storm_checks import Checker
+
+ASKED_IN_SETTLING = frozenset(
+    {"instruments", "fees", "balances", "tickers", "fills_since", "open_orders", "find_order"}
+)
+
+
+class Violation(NamedTuple):
+    """Something that must not be."""
+
+    rule: str
+    at: datetime
+    where: str
+    text: str
+
+
+class StormVenue(RigVenue):
+    """Tells the checker what is asked and sent, and can reject."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.rejects: set[Side] = set()
+        self.failures: set[str] = set()
+        """Methods that have failed in this cycle."""
+        self.rejected = 0
+        self.told_fees: FeeSchedule = self.core.fees
+        self.told_bids: dict[str, Decimal] = {}
+        self.checker: Checker | None = None
+
+    @property
+    def silent(self) -> bool:
+        return bool(self.failures & ASKED_IN_SETTLING)
+
+    def _check(self, method: str) -> None:
+        if method in self.down:
+            self.failures.add(method)
+        super()._check(method)
+
+    def fees(self) -> FeeSchedule:
+        self.told_fees = super().fees()
+        return self.told_fees
+
+    def tickers(self) -> Any:
+        told = super().tickers()
+        self.told_bids = {symbol: ticker.bid for symbol, ticker in told.items()}
+        return told
+
+    def submit(self, order: Order) -> Outcome:
+        assert self.checker is not None
+        self.checker.on_order(order)
+        if order.side in self.rejects and "submit" not in self.down:
+            self.rejected += 1
+            return Rejected(reason="the storm rejects it")
+        try:
+            outcome = super().submit(order)
+        except VenueError:
+            self.failures.add("submit")
+            raise
+        if isinstance(outcome, Rejected):
+            self.rejected += 1
+            self.checker.found("rejected by the venue", f"{order.purpose} {order.symbol}: {outcome.reason}")
+        return outcome
+
+    def cancel(self, order: Order) -> Outcome:
+        try:
+            return super().cancel(order)
+        except VenueError:
+            self.failures.add("cancel")
+            raise
