@@ -5,12 +5,13 @@ Builds a session (engine, clock, ledger, lock) for a trading mode out of the set
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 from bot.clock import PacedClock, StopSignal, VirtualClock
 from bot.domain.account import FeeSchedule
@@ -134,6 +135,7 @@ def open_replay(
             bar_source=data.source,
             poll_s=bar_s,
             snapshot_every_cycles=1_000,
+            not_traded=data.missing,
         )
         ledger = stack.enter_context(SqliteLedger(ledger_path(folder), durable=False))
         return _session(config, venues, clock, folder, stack.pop_all(), ledger=ledger)
@@ -262,6 +264,7 @@ def _engine_config(
     bar_source: str,
     poll_s: float,
     snapshot_every_cycles: int,
+    not_traded: Mapping[str, str] = MappingProxyType({}),
 ) -> EngineConfig:
     return EngineConfig(
         trading_mode=mode,
@@ -293,6 +296,7 @@ def _engine_config(
         halt_flattens=settings.halt_flattens,
         stale_after_s=max(STALE_AFTER_S, poll_s / 2),
         snapshot_every_cycles=snapshot_every_cycles,
+        not_traded=not_traded,
     )
 
 

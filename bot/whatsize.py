@@ -136,6 +136,10 @@ def answer(question: Question, settings: Settings) -> SizeReport:
         exit_rule=settings.exit_rule.value,
         reward=None if math.isnan(reward) else reward,
         reward_needed=settings.min_risk_reward,
+        confidence_pct=None
+        if math.isnan(reward)
+        else 100 * kelly.confidence(facts.wins, facts.losses, 1 / (1 + reward)),
+        confidence_needed_pct=100 * settings.min_ai_confidence,
         round_trip_pct=100 * round_trip,
         round_trip_usd=notional * round_trip,
         loss_per_unit_pct=100 * blend.loss,

@@ -65,7 +65,7 @@ def _log_decisions(snapshot: Snapshot, mode: str, *, signal_rejections: bool, en
         if not coin["refusal"]:
             logger.info("{} {}: {}, score {}", mode, coin["symbol"], coin["action"] or "waiting", score)
             continue
-        is_signal = coin["refusal"] in ("signal_too_weak", "history_too_short")
+        is_signal = coin["refusal"] in ("signal_too_weak", "history_too_short", "no_breakout")
         if signal_rejections if is_signal else entry_blocks:
             logger.info("{} {}: refused, score {}: {}", mode, coin["symbol"], score, explain(coin)[0])
 

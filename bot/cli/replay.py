@@ -133,6 +133,8 @@ def report_lines(summary: dict[str, Any], data: SourceData, *, interrupted: bool
     start, end = summary["start_equity"], summary["end_equity"]
     yield ""
     yield f"REPLAY of {data.source} candles ({data.timeframe}): recorded prices, simulated orders, nothing real."
+    if TIMEFRAME_MS[data.timeframe] > TIMEFRAME_MS["1h"]:
+        yield f"Between two cycles, {data.timeframe} here, an entry rests, and what it buys has no stop yet."
     if interrupted:
         yield INTERRUPTED
     change = f"{(end / start - 1) * 100:+.1f} %" if start else ""

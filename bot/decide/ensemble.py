@@ -12,7 +12,7 @@ WEIGHTS = (1.0,)
 
 
 def ensemble_score(member_scores: Sequence[float], weights: Sequence[float]) -> float:
-    """Weighted mean of the member scores that are numbers, 0 to 1."""
+    """Weighted mean of the member scores that are numbers, 0 to 1 (quant 2.7)."""
     total = 0.0
     weight_sum = 0.0
     for k in range(len(weights)):

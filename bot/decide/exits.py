@@ -86,7 +86,7 @@ def target_multiple(rule: int, parts: int, index: int) -> float:
 
 
 def target_price(entry: float, first_stop: float, multiple: float) -> float:
-    """Price at which a trade is so many R ahead."""
+    """Price at which a trade is so many R ahead (quant 4d)."""
     return entry + multiple * (entry - first_stop)
 
 

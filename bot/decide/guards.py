@@ -75,8 +75,9 @@ def heat(
     if heat_usd != 0.0:
         used = heat_usd / equity if equity > 0.0 else math.nan
     limit = heat_limit(daily_limit, day_loss, drawdown_limit, below_peak)
-    if math.isnan(daily_limit + day_loss + drawdown_limit + below_peak):  # it would vanish in the limit's min and max
-        limit = math.nan
+    for term in (daily_limit, day_loss, drawdown_limit, below_peak):
+        if math.isnan(term):  # it would vanish in the limit's min and max
+            limit = math.nan
     return reached(used, limit)
 
 
@@ -130,14 +131,14 @@ def stale_data(age: float, limit: float) -> Limit:
 
 
 def spread(bid: float, ask: float, limit: float) -> Limit:
-    """Ask less bid as a fraction of the middle; a quote that is none (0, crossed) has no spread."""
+    """Ask less bid as a fraction of the middle; a quote that is none (0, crossed) has no spread (own limit)."""
     if not 0.0 < bid <= ask:
         return Limit(1, math.nan, limit)
     return exceeded((ask - bid) / (0.5 * (bid + ask)), limit)
 
 
 def price_sanity(price: float, other: float, limit: float) -> Limit:
-    """Difference of two venues' prices of one coin as a fraction of the lower one."""
+    """Difference of two venues' prices of one coin as a fraction of the lower one (own limit)."""
     if not price > 0.0 or not other > 0.0:
         return Limit(1, math.nan, limit)
     return exceeded(abs(price - other) / min(price, other), limit)

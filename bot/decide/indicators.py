@@ -64,5 +64,5 @@ def ewma_variance_step(variance: float, returns_seen: int, new_return: float, de
 
 
 def annual_volatility(daily_variance: float) -> float:
-    """Annualised standard deviation as a fraction; crypto trades on 365 days a year."""
+    """Annualised standard deviation as a fraction; crypto trades on 365 days a year (quant 2.3)."""
     return math.sqrt(DAYS_PER_YEAR * daily_variance)

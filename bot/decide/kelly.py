@@ -62,7 +62,7 @@ def shrunken_payoff(mean_win: float, wins: float) -> float:
 
 
 def result_weight(age_days: float) -> float:
-    """Weight of a result by its age, 1 when new, half after 180 days."""
+    """Weight of a result by its age, 1 when new, half after 180 days (our own choice: quant 2.1 has no release)."""
     return math.pow(0.5, max(0.0, age_days) / HALF_LIFE_DAYS)
 
 
@@ -147,7 +147,7 @@ def edge_of_results(results: Sequence[float], weights: Sequence[float], max_draw
 
 
 def drawdown_exponent(max_drawdown: float) -> float:
-    """Exponent lambda = ln(beta) / ln(alpha) of the drawdown constraint; alpha = 1 - limit, beta = 10 %."""
+    """Exponent lambda = ln(beta) / ln(alpha) of the drawdown constraint; alpha = 1 - limit, beta = 10 % (quant 2.2)."""
     assert 0.005 <= max_drawdown < 1.0, "a drawdown limit is a fraction from 0.005"
     return math.log(DRAWDOWN_CHANCE) / math.log(1.0 - max_drawdown)
 
@@ -207,6 +207,17 @@ def edge_brake(trades: int, chance: float) -> float:
     if trades < BRAKE_TRADES or chance >= BRAKE_HALF:
         return 1.0
     return 0.5 if chance >= BRAKE_FULL else 0.0
+
+
+def confidence(wins: float, losses: float, break_even: float) -> float:
+    """Probability that the win rate is above ``break_even``, the one at which a trade pays its costs (quant 2.7).
+
+    The prior is Beta(20 p, 20 (1 - p)) around that win rate, so that a record of nothing says about one half.
+    """
+    assert 0.0 < break_even < 1.0, "a win rate is a fraction"
+    return 1.0 - incomplete_beta(
+        break_even, PRIOR_TRADES * break_even + wins, PRIOR_TRADES * (1.0 - break_even) + losses
+    )
 
 
 def days_until_release(wins: float, losses: float, payoff: float) -> int:

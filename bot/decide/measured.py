@@ -1,7 +1,8 @@
 """Risk:reward as the account's own trades have shown it, for rules that have no price target.
 
 A trend allocation sells when the trend weakens, not at a price, so its reward cannot be read off a
-chart. It is what wins have brought against what losses have cost, once there are enough of both.
+chart: it is what wins have brought against what losses have cost, in the place of targets and stop
+(quant, correction 2). The numbers of trades and the fading are our own choice.
 """
 
 import math
@@ -44,6 +45,6 @@ def measured_reward(results: Sequence[float], idle_days: float) -> float:
             losers += 1
     if winners == 0:
         return 0.0
-    if losers == 0 or losses <= 0.0:
+    if losses <= 0.0:
         return math.inf
     return (wins / winners) / (losses / losers)

@@ -1,6 +1,6 @@
 """What an account can reach: the order that it could send at full score, and the equity from which it can.
 
-Both for an account that is empty and holds all its equity as cash on one venue, without drawdown.
+Both for an account that holds nothing but cash, all of it on one venue, as far below its peak as it is.
 """
 
 import math
@@ -42,14 +42,17 @@ class Plan(NamedTuple):
     min_reward: float
     trades: int
     """Trades ever closed."""
+    drawdown: float
+    """Of the account now, a fraction, as is the next."""
+    day_loss: float
 
 
 def rung_of(equity: float, rungs: Sequence[Rung]) -> Rung:
     """Return the highest rung that the equity reaches, the lowest where it reaches none."""
     found = rungs[0]
-    for k in range(1, len(rungs)):
-        if equity >= rungs[k].from_equity:
-            found = rungs[k]
+    for rung in rungs:
+        if equity >= rung.from_equity:
+            found = rung
     return found
 
 
@@ -74,9 +77,9 @@ def limits_on(rung: Rung, limits: Limits) -> Limits:
     )
 
 
-def empty_account(equity: float, trades: int) -> Holdings:
+def empty_account(equity: float, plan: Plan) -> Holdings:
     """Describe an account of nothing but cash."""
-    return Holdings(equity, equity, equity, equity, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, trades)
+    return Holdings(equity, equity, equity, equity, plan.drawdown, plan.day_loss, 0.0, 0.0, 0.0, 0.0, plan.trades)
 
 
 def sized_order(equity: float, candidate: Candidate, rules: Rules, limits: Limits, edge: Edge, plan: Plan) -> Order:
@@ -89,7 +92,7 @@ def sized_order(equity: float, candidate: Candidate, rules: Rules, limits: Limit
         0.0,
         plan.share * equity if equity > 0.0 else 0.0,
     )
-    _, _, order = size_position(wish, rules, empty_account(equity, plan.trades), limits, edge)
+    _, _, order = size_position(wish, rules, empty_account(equity, plan), limits, edge)
     return order
 
 

@@ -1,5 +1,7 @@
 """How a drawdown shrinks sizes."""
 
+import math
+
 DRAWDOWN_SCALE_FLOOR = 0.25
 
 
@@ -10,9 +12,8 @@ def drawdown_scale(drawdown: float, max_drawdown: float) -> float:
     ((1 - D) - (1 - M)) / (M (1 - D)), with a floor of 0.25 while D < M: together with minimum order
     sizes the pure rule is a state that an account cannot leave (quant, correction 7). 0 from M on.
     """
-    if not drawdown < max_drawdown:  # a NaN in either too
+    fallen = max(0.0, drawdown)
+    if math.isnan(drawdown) or not fallen < max_drawdown:  # a NaN in the limit too
         return 0.0
-    if drawdown <= 0.0:
-        return 1.0
-    surplus = (max_drawdown - drawdown) / (max_drawdown * (1.0 - drawdown))
+    surplus = (max_drawdown - fallen) / (max_drawdown * (1.0 - fallen))
     return max(DRAWDOWN_SCALE_FLOOR, surplus)

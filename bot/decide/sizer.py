@@ -145,7 +145,8 @@ class Order(NamedTuple):
 
 def kelly_leg(edge: Edge, risk_per_trade: float, loss: float, cap: float) -> float:
     """Share of equity: min(f_used, f_RCK, risk per trade) over the loss per unit, at most the cap (quant 2.2)."""
-    assert not math.isnan(edge.used + edge.constrained), "an edge is not a number"
+    assert not math.isnan(edge.used), "an edge is not a number"
+    assert not math.isnan(edge.constrained), "an edge is not a number"
     return min(min(edge.used, edge.constrained, risk_per_trade) / loss, cap)
 
 
@@ -180,7 +181,7 @@ def portfolio_room(volatility: float, variance: float, covariance: float, ceilin
 
 
 def book_variance(shares: Sequence[float], volatilities: Sequence[float], correlation: float) -> float:
-    """Variance of positions (shares of equity) under one correlation between any two of them."""
+    """Variance of positions (shares of equity) under one correlation between any two of them (quant 2.6, c)."""
     variance = 0.0
     for i in range(len(shares)):
         own = shares[i] * volatilities[i]
@@ -193,7 +194,7 @@ def book_variance(shares: Sequence[float], volatilities: Sequence[float], correl
 def book_covariance(
     volatility: float, shares: Sequence[float], volatilities: Sequence[float], correlations: Sequence[float]
 ) -> float:
-    """Covariance of a new coin with positions: sigma_i sum n_j sigma_j rho_ij; rho is 1 for the coin itself."""
+    """Covariance of a new coin with positions: sigma_i sum n_j sigma_j rho_ij, rho 1 for itself (quant 2.6)."""
     total = 0.0
     for j in range(len(shares)):
         total += shares[j] * volatilities[j] * correlations[j]
@@ -246,16 +247,40 @@ def caps_of(candidate: Candidate, rules: Rules, holdings: Holdings, limits: Limi
         max(0.0, holdings.free_cash - limits.cash_buffer * equity) / paid,
         max(0.0, holdings.venue_free_cash) * (1.0 - FEE_RESERVE) / paid,
     )
-    # A NaN would slip past every comparison and lift the cap that it stands for.
-    assert not math.isnan(equity + held + holdings.base_usd + holdings.free_cash), "a balance is not a number"
-    assert not math.isnan(holdings.venue_free_cash + holdings.day_loss + holdings.heat_usd), "a balance is not a number"
-    assert not math.isnan(holdings.variance + holdings.covariance), "the volatility of the book is not a number"
-    assert not math.isnan(holdings.fees_usd + candidate.wish_usd), "fees or a wish are not a number"
-    fractions = limits.position_cap + limits.risk_per_trade + limits.cash_buffer + limits.daily_loss
-    fractions += limits.max_drawdown + limits.fee_budget + limits.volatility_ceiling
-    assert not math.isnan(fractions + limits.min_trade), "a limit is not a number"
-    assert not math.isnan(sum(caps) + blend.share), "a cap cannot be computed"
+    assert_numbers(candidate, holdings, limits)
+    for value in caps:
+        assert not math.isnan(value), "a cap cannot be computed"
+    assert not math.isnan(blend.share), "a cap cannot be computed"
     return caps
+
+
+def assert_numbers(candidate: Candidate, holdings: Holdings, limits: Limits) -> None:
+    """Stop at a NaN, which would slip past every comparison and lift the cap that it stands for."""
+    for balance in (
+        holdings.equity,
+        holdings.base_usd,
+        holdings.free_cash,
+        holdings.venue_free_cash,
+        holdings.day_loss,
+        holdings.heat_usd,
+        candidate.held_usd,
+    ):
+        assert not math.isnan(balance), "a balance is not a number"
+    for term in (holdings.variance, holdings.covariance):
+        assert not math.isnan(term), "the volatility of the book is not a number"
+    for amount in (holdings.fees_usd, candidate.wish_usd):
+        assert not math.isnan(amount), "fees or a wish are not a number"
+    for limit in (
+        limits.position_cap,
+        limits.risk_per_trade,
+        limits.cash_buffer,
+        limits.daily_loss,
+        limits.max_drawdown,
+        limits.fee_budget,
+        limits.volatility_ceiling,
+        limits.min_trade,
+    ):
+        assert not math.isnan(limit), "a limit is not a number"
 
 
 def hard_cap(caps: Caps) -> tuple[float, int]:

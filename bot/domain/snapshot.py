@@ -71,6 +71,8 @@ class CoinView(TypedDict):
     """Of the last decision: ``enter``, ``add``, ``reduce``, ``exit``, ``hold``, ``refuse``; '' before the first."""
     refusal: str
     """RefusalCode of the last decision or ''."""
+    refusal_account: str
+    """The venue that it is about, or ''."""
     refusal_limit: float | None
     refusal_actual: float | None
     refusal_unit: str
@@ -178,6 +180,8 @@ class Snapshot(TypedDict):
     venues: list[VenueView]
     positions: list[PositionView]
     coins: list[CoinView]
+    not_traded: dict[str, str]
+    """Coins of TRADE_ONLY that nothing here can trade, each with the reason."""
     guards: list[GuardView]
     reach: list[ReachView]
     orders: list[OrderView]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.domain.modes import ExitRule, Strategy, TradingMode
 
@@ -61,4 +61,6 @@ class EngineConfig:
     max_disagreement_frac: float = 0.02
     """Widest difference between the venues' prices of one coin at which it is entered."""
     max_failed_cycles: int = 5
+    not_traded: Mapping[str, str] = field(default_factory=dict)
+    """Coins that the settings name and nothing here can trade, each with the reason."""
     snapshot_every_cycles: int = 1

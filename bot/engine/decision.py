@@ -325,7 +325,7 @@ class Decider:
                 worth = self.gates.account_equity(account)
                 minimum = self._config.venue_minimum_usd.get(account.name, 0.0)
                 if worth < minimum:
-                    nearest = nearest or f"{account.name} is dormant: it holds ${worth:.2f} of at least ${minimum:.2f}"
+                    nearest = nearest or _dormant_words(account.name, worth, minimum)
                     continue
                 order = self._sized(symbol, coin, intent, account, standing=standing, entries=[]).order
                 if order.lots > 0:
@@ -357,6 +357,13 @@ class Decider:
         return known[lowest], lowest
 
 
+def _dormant_words(account: str, worth: float, minimum: float) -> str:
+    return (
+        f"{account} is dormant: it holds ${worth:.2f} of at least ${minimum:.2f}. "
+        f"Ways out: a deposit there, or a lower MIN_BALANCE_{account.upper()}"
+    )
+
+
 def stall_words(order: Order, symbol: str, account: str, standing: Standing) -> str:
     """Say what the limits leave, and the ways out."""
     words = (
@@ -372,11 +379,10 @@ def stall_words(order: Order, symbol: str, account: str, standing: Standing) -> 
         return words + "another POSITION_SIZER: the Kelly leg alone begins with results that prove an edge"
     if order.code == codes.RISK_REWARD:
         return words + "a venue with lower fees or larger daily ranges; without price targets, better results or time"
-    ways = []
-    if order.actual > 0:
-        ways.append(
-            f"a deposit (from about ${standing.equity * order.limit / order.actual:.2f} of equity it would fit)"
-        )
+    ways = ["a deposit (`status` says from which equity each coin fits)"]
     if standing.drawdown > 0:
-        ways.append(f"a smaller drawdown than {standing.drawdown * 100:.1f} %, which shrinks every size")
-    return words + ", or ".join([*ways, "a venue with smaller minimums"])
+        drop = f"the drawdown of {standing.drawdown * 100:.1f} %"
+        ways.append(f"`resume --reset-drawdown` ({drop} shrinks every size and what all stops together may cost)")
+    if order.code in (codes.BELOW_VENUE_MINIMUM, codes.UNSELLABLE):
+        ways.append("a venue with smaller minimums")
+    return words + ", or ".join(ways)

@@ -264,6 +264,8 @@ class Engine:
         if self.state.flatten or (self.config.halt_flattens and self.state.halted_by == "drawdown"):
             for key in self.book.positions:
                 self.state.exits[key_text(*key)] = ExitPlan("0", FLATTEN_REASON)
+        elif self.state.halted_by:
+            self.state.exits.clear()  # a sale that was wanted before the halt waits; a stop that is reached plans anew
         block = self.guards.entry_block(now)
         refuser = self.decider.refuser
         for order in self.protector.cancel_entries(now, older_than_s=0.0 if block else self.config.entry_patience_s):

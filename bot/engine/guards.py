@@ -297,7 +297,8 @@ class Guards:
         if self._state.stall_reason and last_possible is not None:
             days = (facts.now - last_possible) / timedelta(days=1)
         limit = guards.stalled(days, self._config.stall_days)
-        return _reading("stalled", limit, "days", "nothing can be entered; the reason names the ways out")
+        action = "nothing can be entered; the reason names the ways out"
+        return _reading("stalled", limit, "days", action, about="counted while nothing is held")
 
 
 def _reading(

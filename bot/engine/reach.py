@@ -11,6 +11,7 @@ from bot.decide import allocation, breakout, codes, exits, guards, reach
 from bot.decide.costs import SLIPPAGE, Rules, break_even_move, loss_per_unit
 from bot.decide.kelly import Edge
 from bot.decide.reach import Plan, Rung
+from bot.decide.risk import drawdown_scale
 from bot.decide.sizer import Candidate, Limits
 from bot.domain.modes import ExitRule, Strategy
 from bot.domain.refusal import RefusalCode
@@ -75,13 +76,21 @@ def plan_of(
     min_reward: float,
     trades: int,
     reward: float,
+    drawdown: float = 0.0,
+    day_loss: float = 0.0,
+    max_drawdown: float = 1.0,
 ) -> Plan:
-    """Say what a strategy asks for at full score; ``trades`` and ``reward`` are the account's own results."""
+    """Say what a strategy asks for at full score; ``trades`` and ``reward`` are the account's own results.
+
+    ``drawdown`` and ``day_loss`` are those of the account now, fractions.
+    """
     if strategy is Strategy.ALLOCATION:
-        share = allocation.target_share(1.0, volatility, math.inf, coins, 1.0)
-        return Plan(share, -1, reward, min_reward, trades)
+        scale = drawdown_scale(drawdown, max_drawdown)
+        share = allocation.target_share(1.0, volatility, math.inf, coins, scale)
+        return Plan(share, -1, reward, min_reward, trades, drawdown, day_loss)
     rule = RULE_CODES[exit_rule]
-    return Plan(math.inf, rule if exits.target_count(rule, 1) > 0 else -1, reward, min_reward, trades)
+    rule = rule if exits.target_count(rule, 1) > 0 else -1
+    return Plan(math.inf, rule, reward, min_reward, trades, drawdown, day_loss)
 
 
 def view_of(case: Case) -> ReachView:
@@ -120,6 +129,8 @@ def reach_views(
     accounts: Mapping[str, Account],
     decider: Decider,
     equity: float,
+    drawdown: float,
+    day_loss: float,
     risk_pct: float,
     max_positions: int,
     activation: float,
@@ -130,8 +141,8 @@ def reach_views(
     standing = Standing(
         now=now,
         equity=equity,
-        drawdown=0.0,
-        day_loss=0.0,
+        drawdown=drawdown,
+        day_loss=day_loss,
         risk_frac=risk_pct / 100,
         max_positions=max_positions,
         block=None,
@@ -171,6 +182,9 @@ def reach_views(
                 min_reward=config.min_reward,
                 trades=record.trades,
                 reward=record.reward,
+                drawdown=drawdown,
+                day_loss=day_loss,
+                max_drawdown=config.drawdown_frac,
             )
             case = Case(
                 account=account.name,

@@ -104,12 +104,15 @@ def build_snapshot(
         coins=[
             _coin(symbol, config, accounts, book, decider, earlier=earlier.get(symbol)) for symbol in config.symbols
         ],
+        not_traded=dict(config.not_traded),
         guards=[_guard(reading) for reading in readings],
         reach=reach_views(
             config=config,
             accounts=accounts,
             decider=decider,
             equity=totals.equity,
+            drawdown=totals.drawdown,
+            day_loss=totals.day_loss,
             risk_pct=totals.risk_pct,
             max_positions=totals.max_positions,
             activation=next((r.limit for r in readings if r.name == "activation"), config.min_equity_usd),
@@ -206,6 +209,7 @@ def _coin(
         lowering_price=_number(history.lowering_close()),
         action=last.action if last is not None else "",
         refusal=refusal.code.value if refusal is not None else "",
+        refusal_account=refusal.account if refusal is not None else "",
         refusal_limit=_number(refusal.limit) if refusal is not None else None,
         refusal_actual=_number(refusal.actual) if refusal is not None else None,
         refusal_unit=refusal.unit if refusal is not None else "",
@@ -215,6 +219,7 @@ def _coin(
         view["target_usd"] = earlier["target_usd"]
         view["action"] = earlier["action"]
         view["refusal"] = earlier["refusal"]
+        view["refusal_account"] = earlier["refusal_account"]
         view["refusal_limit"] = earlier["refusal_limit"]
         view["refusal_actual"] = earlier["refusal_actual"]
         view["refusal_unit"] = earlier["refusal_unit"]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 
 from bot.books.book import Book
 from bot.decide import allocation, breakout, codes, exits, kelly, measured, sizer
@@ -204,7 +205,13 @@ class Sizing:
         return sum(self._free_on(account) for account in self._accounts.values())
 
     def _free_on(self, account: Account) -> float:
-        return max(0.0, account.free_cash_usd() - self._desk.doubtful_usd(account.name))
+        """Free cash of an account; what has come in and is in no book yet is not spent before it counts as equity."""
+        unbooked = Decimal(0)
+        for asset in account.quote_assets():
+            if asset in account.balances:
+                booked = self._book.cash.get((account.name, asset), Decimal(0))
+                unbooked += max(Decimal(0), account.balances[asset].total - booked)
+        return max(0.0, account.free_cash_usd() - float(unbooked) - self._desk.doubtful_usd(account.name))
 
     def _bare(self, coin: Coin, standing: Standing, trades: int) -> Holdings:
         return Holdings(

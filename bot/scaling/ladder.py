@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from bot.domain.tier import ScalingTier
@@ -56,7 +57,7 @@ SCALING_TIERS: list[ScalingTier] = [
 
 def activation_equity(tiers: Sequence[ScalingTier]) -> float:
     """USD from which an account is ranked: $15, or the lowest rung where a user's ladder starts above it."""
-    return max(ACTIVATION_EQUITY_USD, min((tier.min_equity for tier in tiers), default=0.0))
+    return max(ACTIVATION_EQUITY_USD, min((tier.min_equity for tier in tiers), default=ACTIVATION_EQUITY_USD))
 
 
 def tier_for(equity: float, tiers: Sequence[ScalingTier]) -> ScalingTier | None:
@@ -64,7 +65,7 @@ def tier_for(equity: float, tiers: Sequence[ScalingTier]) -> ScalingTier | None:
 
     None for NaN, infinities and anything below the activation equity.
     """
-    if not activation_equity(tiers) <= equity < float("inf"):
+    if not activation_equity(tiers) <= equity < math.inf:
         return None
     reached = (tier for tier in reversed(tiers) if tier.min_equity <= equity)
     return max(reached, key=lambda tier: tier.min_equity, default=None)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from bot.domain.modes import Strategy
 from bot.domain.refusal import RefusalCode
 from bot.domain.snapshot import ReachView
-from bot.views.refusals import in_words
+from bot.views.refusals import Explanation, in_words
 from bot.views.size_text import Given
 from bot.views.text import INDENT, Column, Line, Look, Style, finish, heading, money, percent, table, wrapped
 
@@ -72,15 +72,18 @@ def from_words(view: ReachView) -> str:
 
 def why_not(view: ReachView) -> str:
     """Say why there is no order, '' where there is one."""
-    if is_open(view):
-        return ""
+    return "" if is_open(view) else explain_reach(view).what
+
+
+def explain_reach(view: ReachView) -> Explanation:
+    """Explain why there is no order, and what would change it."""
     return in_words(
         RefusalCode(view["refusal"]),
         limit=view["refusal_limit"],
         actual=view["refusal_actual"],
         unit=view["refusal_unit"],
         account=view["account"],
-    ).what
+    )
 
 
 def server_words(usd_month: float, pct_year: float) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from bot.domain.snapshot import ReachView
-from bot.views.costs_text import MONTHS, from_words, is_open, server_words, why_not
+from bot.views.costs_text import MONTHS, explain_reach, from_words, is_open, server_words, why_not
 from bot.views.doctor_text import Check, Health
 from bot.views.text import money, percent
 
@@ -76,10 +76,12 @@ def _venue(name: str, rows: Sequence[ReachView], *, possible: bool) -> Check:
         health, fix = Health.OK, ""
     else:
         health = Health.WARN
-        fix = (
-            f"a deposit: {money(min(starts))} on this venue is enough for one coin" if starts else "time, or a deposit"
-        )
+        fix = f"a deposit: {money(min(starts))} on this venue is enough for one coin" if starts else _cures(rows)
     return Check(area=AREA, name=name, health=health, found="\n".join(lines), fix=fix)
+
+
+def _cures(rows: Sequence[ReachView]) -> str:
+    return " ".join(dict.fromkeys(explain_reach(row).cure for row in rows))
 
 
 def _coin(row: ReachView) -> str:

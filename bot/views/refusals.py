@@ -29,7 +29,7 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "Daily prices are known for {actual}; the score needs {limit}.", "Time: every day adds a daily price."
         ),
         _C.BELOW_MIN_TRADE: Explanation(
-            "The target asks for {actual}; the smallest order is {limit} (MIN_TRADE_SIZE).",
+            "What target, limits and holdings leave is {actual}; the smallest order is {limit} (MIN_TRADE_SIZE).",
             "More equity, a higher score or a calmer coin.",
         ),
         _C.BELOW_VENUE_MINIMUM: Explanation(
@@ -66,7 +66,8 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
         ),
         _C.HEAT: Explanation(
             "What all stops together may still cost leaves {actual} for this coin; the smallest order is {limit}.",
-            "A sale, a nearer stop, or the next day after a loss.",
+            "A sale, a nearer stop, the next day after a loss; after a drawdown `python bot.py resume "
+            "--reset-drawdown`, which makes the present equity the new peak.",
         ),
         _C.FEE_BUDGET: Explanation(
             "What fees may still cost within 30 days leaves {actual} for this coin; the smallest order is {limit}.",
@@ -90,7 +91,8 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "A daily close above the 20-day high.",
         ),
         _C.MAX_POSITIONS: Explanation(
-            "Positions open or being opened: {actual}; allowed are {limit}.", "A sale, or the next tier."
+            "Positions open or being opened: {actual}; allowed are {limit}.",
+            "A sale, the next tier, or a higher MAX_POSITIONS where you have set one.",
         ),
         _C.VENUE_DORMANT: Explanation(
             "The account on {venue} is worth {actual}; entries there begin at {limit}.", "A deposit there."
@@ -179,6 +181,7 @@ def explain(coin: CoinView) -> Explanation:
         limit=coin["refusal_limit"],
         actual=coin["refusal_actual"],
         unit=coin["refusal_unit"],
+        account=coin["refusal_account"],
     )
 
 

@@ -77,6 +77,9 @@ class SizeReport:
     reward: float | None
     """Net risk:reward at the targets of the exit rule; None without an order or without targets."""
     reward_needed: float
+    confidence_pct: float | None
+    """That the win rate pays the costs at this reward; information only, None where there is no reward."""
+    confidence_needed_pct: float
     round_trip_pct: float
     round_trip_usd: float
     loss_per_unit_pct: float
@@ -162,6 +165,12 @@ def _answer(report: SizeReport, look: Look) -> Iterator[Line]:
         yield from labelled("loss at stop", risk, look, cells=CELLS)
         yield from labelled("decided by", CAP_WORDS[report.binding], look, cells=CELLS)
         yield from labelled("reward:risk", _reward_words(report), look, cells=CELLS)
+        if report.confidence_pct is not None and report.reward is not None:
+            text = (
+                f"{percent(report.confidence_pct)} that over {percent(100 / (1 + report.reward))} win, which pays the "
+            )
+            text += f"costs; the filter of {percent(report.confidence_needed_pct)} is not armed and lets pass"
+            yield from labelled("confidence", text, look, cells=CELLS)
         parts = "three parts (33/33/34)" if report.exits == 3 else "one order: a third is below the venue's minimum"
         yield from labelled("can be sold in", parts, look, cells=CELLS)
     trip = f"{percent(report.round_trip_pct, digits=2)} of the amount"

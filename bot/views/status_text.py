@@ -305,11 +305,10 @@ def _waiting(model: StatusModel, look: Look) -> Iterator[Line]:
     if snapshot["engine_mode"] != EngineMode.ACTIVE:
         text = f"{snapshot['engine_mode']}: {snapshot['engine_mode_reason'] or 'no reason is recorded'}."
         yield from wrapped(text, look, style=Style.WARN)
-    if snapshot["engine_mode"] == EngineMode.STALLED:
-        text = "Ways out: a deposit, or time where a drawdown has made the sizes small."
-        yield from wrapped(text, look)
     for coin in snapshot["coins"]:
         yield from _coin(coin, look)
+    for name, why in snapshot["not_traded"].items():
+        yield from wrapped(f"{name:<9} not traded, though TRADE_ONLY names it: {why}", look, hanging=INDENT)
     yield from _next_decision(model, look)
 
 
@@ -365,12 +364,19 @@ def _dollars(model: StatusModel, look: Look) -> Iterator[Line]:
             now = f"abstains, {guard['about']}" if guard["used"] is None else amount(guard["used"], guard["unit"])
             yield from wrapped(f"{GATE_WORDS[guard['name']]}: at least {least}; {now}.", look, hanging=INDENT)
     if snapshot["reach"]:
-        text = f"At a full score, with all {money(equity)} in cash on the one venue and nothing else held:"
+        drop = f", {percent(snapshot['drawdown_pct'])} below the peak" if snapshot["drawdown_pct"] > 0 else ""
+        text = f"At a full score, with all {money(equity)}{drop}, in cash on the one venue and nothing else held:"
         yield from wrapped(text, look)
         yield from reach_lines(snapshot["reach"], look, ceiling_pct=snapshot["risk_per_trade_pct"])
     share = f" ({percent(snapshot['heat_usd'] / equity * 100)} of equity)" if equity > 0 else ""
     text = f"All stops together would cost {money(snapshot['heat_usd'])} now{share}; "
     yield from wrapped(f"{text}the limit is {money(snapshot['heat_limit_usd'])}.", look)
+    if snapshot["heat_usd"] > snapshot["heat_limit_usd"]:
+        text = (
+            "That is above the limit, because prices have risen away from their stops or the account has fallen: "
+            "nothing more is bought, and if all were hit in one day the loss would exceed the daily limit."
+        )
+        yield from wrapped(text, look, style=Style.WARN)
     share_pct = model.server_cost_pct_year
     if model.server_cost_usd_month > 0 and share_pct is not None:
         yield from wrapped(f"Server: {server_words(model.server_cost_usd_month, share_pct)}.", look)

@@ -157,6 +157,7 @@ def _snapshot(mode: TradingMode, engine_mode: EngineMode) -> Snapshot:
         positions=[_position()],
         coins=[_coin()],
         guards=[],
+        not_traded={},
         reach=[_reach()],
         orders=[],
     )
@@ -230,6 +231,7 @@ def _coin() -> CoinView:
         refusal="",
         refusal_limit=None,
         refusal_actual=None,
+        refusal_account="",
         refusal_unit="",
         decided_bar_at=(NOW - timedelta(days=1)).isoformat(),
     )

@@ -613,7 +613,7 @@ def test_money_lines_come_from_a_recent_account(account: Path, folder: Path) -> 
         "strategy": "allocation with $100.48: the PAPER account as of 2026-02-11 00:01 UTC",
         "coinbase": (
             "can be bought at full score: BTC for $18.00\n"
-            "SOL (from $117.66): The target asks for $4.27; the smallest order is $5.00 (MIN_TRADE_SIZE)."
+            "SOL (from $117.66): What target, limits and holdings leave is $4.27; the smallest order is $5.00 (MIN_TRADE_SIZE)."
         ),
         "round trip": "coinbase: 1.83 % of an order, $0.09 to $0.33",
         "risk per trade": "an order that is stopped costs $1.80, 1.8 % of equity; the ceiling is 3.0 %",
@@ -644,7 +644,7 @@ def test_money_that_buys_nothing_anywhere_is_a_warning_with_the_deposit(account:
     checks = looked(folder)
     assert checks["money", "kraken"].health is Health.WARN
     assert checks["money", "kraken"].fix == "a deposit: $50.00 on this venue is enough for one coin"
-    assert checks["money", "coinbase"].found.startswith("nothing can be bought\nSOL (from $117.66): The ")
+    assert checks["money", "coinbase"].found.startswith("nothing can be bought\nSOL (from $117.66): What ")
 
 
 def test_money_lines_survive_a_wrong_setting_without_the_server(account: Path, folder: Path) -> None:

@@ -66,7 +66,8 @@ def held(usd: float, score: float = 1.0) -> Coin:
 @pytest.mark.parametrize("held_usd", [0.0, 100.0])
 def test_intend_with_a_number_missing_refuses(field: str, held_usd: float) -> None:
     intent = intent_of(held(held_usd)._replace(**{field: NAN}))
-    assert (intent.action, intent.code, intent.gap_usd) == (codes.REFUSE, codes.HISTORY_TOO_SHORT, 0.0)
+    nothing = Intent(codes.REFUSE, 0.0, NAN, codes.HISTORY_TOO_SHORT, NAN, NAN)
+    assert intent == pytest.approx(nothing, nan_ok=True)  # nor is there a target, a limit, or a value
 
 
 @pytest.mark.parametrize(("score", "gap"), [(1.0, 150.0), (0.8, 120.0), (0.75, 112.5)])
@@ -211,6 +212,12 @@ def test_intend_with_a_tiny_target_reduces_and_does_not_exit() -> None:
     # 4.8 / 6 = 0.80: what is left of the target stays
     intent = intend(held(50.0), 4.8, 0.18, 4.8, math.inf, 3, 1.0, 0.75, 5.0)
     assert (intent.action, intent.target_usd) == (codes.REDUCE, pytest.approx(0.8))
+
+
+def test_intend_adds_cents_where_the_minimum_trade_is_as_small() -> None:
+    # Target 0.80, band 0.24 and above the minimum trade of 0.10: the missing 0.50 is bought, not sold.
+    intent = intend(held(0.3), 4.8, 0.18, 4.8, math.inf, 3, 1.0, 0.75, 0.1)
+    assert (intent.action, intent.gap_usd) == (codes.ADD, pytest.approx(0.5))
 
 
 def test_intend_is_a_share_of_its_base() -> None:

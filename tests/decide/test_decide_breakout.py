@@ -113,9 +113,9 @@ def test_intend_on_a_fresh_breakout_leaves_the_size_to_the_sizer(since_breakout:
 
 
 def test_intend_without_a_fresh_breakout_refuses() -> None:
-    intent = intent_of(COIN, NAN)
-    assert (intent.action, intent.code, intent.limit) == (codes.REFUSE, codes.NO_BREAKOUT, 3.0)
-    assert (intent.gap_usd, math.isnan(intent.actual)) == (0.0, True)
+    # Three bars are the limit; how long ago the last breakout was has not been looked for.
+    refusal = Intent(codes.REFUSE, 0.0, NAN, codes.NO_BREAKOUT, 3.0, NAN)
+    assert intent_of(COIN, NAN) == pytest.approx(refusal, nan_ok=True)
 
 
 @pytest.mark.parametrize("since_breakout", [0.0, NAN])
@@ -147,14 +147,16 @@ def test_intend_of_a_price_that_is_no_number_refuses() -> None:
 @pytest.mark.parametrize("since_breakout", [0.0, NAN])
 def test_intend_of_a_held_coin_adds_and_sells_nothing(score: float, since_breakout: float) -> None:
     intent = intent_of(COIN._replace(score=score, held_usd=0.01), since_breakout)
-    assert (intent.action, intent.code, intent.gap_usd) == (codes.HOLD, codes.OK, 0.0)
+    # What is held has no target: its exits end it.
+    assert intent == pytest.approx(Intent(codes.HOLD, 0.0, NAN, codes.OK, NAN, NAN), nan_ok=True)
 
 
 @pytest.mark.parametrize("field", ["score", "volatility", "stop_distance"])
 @pytest.mark.parametrize("held_usd", [0.0, 100.0])
 def test_intend_with_a_number_missing_refuses(field: str, held_usd: float) -> None:
     intent = intent_of(COIN._replace(held_usd=held_usd)._replace(**{field: NAN}))
-    assert (intent.action, intent.code, intent.gap_usd) == (codes.REFUSE, codes.HISTORY_TOO_SHORT, 0.0)
+    nothing = Intent(codes.REFUSE, 0.0, NAN, codes.HISTORY_TOO_SHORT, NAN, NAN)
+    assert intent == pytest.approx(nothing, nan_ok=True)
 
 
 def test_stop_of_a_breakout_is_two_daily_ranges() -> None:

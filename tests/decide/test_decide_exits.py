@@ -82,7 +82,7 @@ def test_targets_by_rule_and_parts() -> None:
 
 
 def test_target_that_the_rule_does_not_have_is_an_error() -> None:
-    with pytest.raises(AssertionError, match="no such target"):
+    with pytest.raises(AssertionError, match=r"^the rule has no such target$"):
         exits.target_multiple(RUNNER, 3, 2)
 
 
@@ -116,6 +116,9 @@ def test_target_is_reached_at_its_very_tick() -> None:
     # 99.9 + 3 x (99.9 - 95.2) = 114.0, in floats 114.00000000000001.
     assert exits.targets_reached(LADDER, 3, 99.9, 95.2, 114.0) == 2
     assert exits.targets_reached(LADDER, 3, 99.9, 95.2, 113.9999) == 1
+    # R is 1, the second target 3 R = 5: a price is at it up to 5e-12 below, that one included.
+    assert exits.targets_reached(LADDER, 3, 2.0, 1.0, 5.0 * (1.0 - 1e-12)) == 2
+    assert exits.targets_reached(LADDER, 3, 2.0, 1.0, 5.0 * (1.0 - 2e-12)) == 1
 
 
 @pytest.mark.parametrize("first_stop", [100.0, 101.0])
@@ -142,6 +145,12 @@ def test_lots_to_keep_after_each_target(rule: int, parts: int, kept: list[int]) 
 def test_lots_that_do_not_divide_go_with_the_last_target() -> None:
     assert [exits.lots_to_keep(LADDER, 3, 5, reached) for reached in range(4)] == [5, 4, 3, 0]
     assert [exits.lots_to_keep(LADDER, 3, 2, reached) for reached in range(4)] == [2, 2, 2, 0]
+
+
+def test_lots_to_keep_of_less_than_nothing_is_an_error() -> None:
+    assert exits.lots_to_keep(LADDER, 3, 0, 0) == 0
+    with pytest.raises(AssertionError, match=r"^lots cannot be negative$"):
+        exits.lots_to_keep(LADDER, 3, -1, 0)
 
 
 RULE = st.sampled_from([LADDER, RUNNER, TRAIL, TRAIL_TIGHT])

@@ -189,6 +189,10 @@ def test_heat_of_an_empty_account_is_none() -> None:
     assert guards.heat(0.0, 0.0, 0.06, 0.0, 0.12, 0.0) == (0, 0.0, 0.06)
 
 
+def test_heat_of_cents_is_a_share_of_cents() -> None:
+    assert guards.heat(0.02, 0.50, 0.06, 0.0, 0.12, 0.0) == (0, 0.04, 0.06)  # 2 of 50 cents
+
+
 @pytest.mark.parametrize(
     ("fees_usd", "equity", "active", "limit"),
     [
@@ -217,6 +221,7 @@ def test_fee_budget_is_one_percent_of_equity(fees_usd: float, equity: float, act
         (99.95, 100.05, 0, 0.001),  # 0.1 / 100
         (99.75, 100.25, 0, 0.005),  # 0.5 / 100: at the limit
         (99.74, 100.26, 1, 0.0052),
+        (0.0999, 0.1001, 0, 0.002),  # 0.0002 / 0.1: a coin of ten cents
         (100.25, 99.75, 1, NAN),  # crossed
         (0.0, 100.0, 1, NAN),
         (-1.0, 100.0, 1, NAN),
@@ -244,6 +249,8 @@ def test_spread_without_a_usable_limit_is_active() -> None:
         (102.0, 100.0, 0, 0.02),  # whichever is asked first
         (100.0, 102.01, 1, 0.0201),
         (102.01, 100.0, 1, 0.0201),
+        (0.50, 0.505, 0, 0.01),  # coins of less than a dollar
+        (0.52, 0.50, 1, 0.04),
         (0.0, 100.0, 1, NAN),
         (100.0, 0.0, 1, NAN),
         (NAN, 100.0, 1, NAN),

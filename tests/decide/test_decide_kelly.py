@@ -344,3 +344,14 @@ def test_edge_of_counts_grows_with_wins_and_falls_with_losses(wins: int, losses:
     assert worse.chance <= edge.chance <= better.chance
     assert 0.0 <= edge.used <= 0.25 * edge.full
     assert 0.0 <= edge.chance <= 1.0
+
+
+@pytest.mark.parametrize(("wins", "losses", "expected"), [(0, 0, 0.489), (6, 4, 0.753), (12, 8, 0.885)])
+def test_confidence_of_counts_is_that_of_the_foundation(wins: int, losses: int, expected: float) -> None:
+    assert kelly.confidence(wins, losses, 0.411) == pytest.approx(expected, abs=5e-4)  # quant 2.7
+
+
+def test_confidence_at_a_certain_outcome_stops() -> None:
+    for impossible in (0.0, 1.0):
+        with pytest.raises(AssertionError, match=r"^a win rate is a fraction$"):
+            kelly.confidence(1, 1, impossible)

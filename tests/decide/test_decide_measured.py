@@ -67,6 +67,10 @@ def test_measured_reward_of_twenty_trades_speaks_until_it_fades() -> None:
     assert math.isnan(measured_reward(results * 25, 180.01))
 
 
+def test_measured_reward_of_a_single_small_loss_counts_it() -> None:
+    assert measured_reward([1.0] * 19 + [-0.5], 0.0) == 2.0  # 1.0 / 0.5
+
+
 def test_measured_reward_looks_at_the_newest_forty() -> None:
     old = [9.0, -1.0] * 50
     new = [1.5, -1.0] * 20

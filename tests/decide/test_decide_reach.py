@@ -17,6 +17,7 @@ from bot.decide.reach import (
     Rung,
     cents_from,
     empty_account,
+    first_in_parts,
     full_order,
     limits_on,
     rung_of,
@@ -52,8 +53,8 @@ BTC = Candidate(0.55, 0.066, 100_000.0, 0.02, 0.0, 0.0)
 ETH = Candidate(0.75, 0.116, 4_000.0, 0.02, 0.0, 0.0)
 SOL = Candidate(0.95, 0.130, 200.0, 0.04, 0.0, 0.0)
 
-LADDER = Plan(math.inf, exits.LADDER, math.nan, 1.8, 0)
-RUNNER = Plan(math.inf, exits.RUNNER, math.nan, 1.8, 0)
+LADDER = Plan(math.inf, exits.LADDER, math.nan, 1.8, 0, 0.0, 0.0)
+RUNNER = Plan(math.inf, exits.RUNNER, math.nan, 1.8, 0, 0.0, 0.0)
 
 
 def order_at(equity: float, coin: Candidate, rules: Rules, plan: Plan = LADDER, edge: Edge = NO_RESULTS) -> Order:
@@ -111,7 +112,7 @@ def test_order_with_taker_fees_both_ways_is_never_worth_its_costs() -> None:
 def test_order_with_a_stop_of_four_ranges_needs_more_equity() -> None:
     # .132 + .006 + .012 x .868 + .001 = .149416; 5 x .149416 / .03 = 24.903
     disaster = Candidate(0.55, 0.132, 100_000.0, 0.02, 0.0, 0.0)
-    assert first_at(disaster, COINBASE, Plan(0.25 / 0.55 / 3, -1, math.nan, 1.8, 0)) == 24.91
+    assert first_at(disaster, COINBASE, Plan(0.25 / 0.55 / 3, -1, math.nan, 1.8, 0, 0.0, 0.0)) == 24.91
 
 
 def test_order_that_the_venue_would_not_sell_again_waits_until_the_blend_reaches_it() -> None:
@@ -129,20 +130,37 @@ def test_order_that_the_venue_would_not_sell_again_waits_until_the_blend_reaches
 
 def test_order_is_no_larger_than_the_strategys_share() -> None:
     # the blend allows .0923306 of $200 = $18.47
-    free, asked = order_at(200.0, BTC, COINBASE), order_at(200.0, BTC, COINBASE, Plan(0.04, -1, math.nan, 1.8, 0))
+    free, asked = (
+        order_at(200.0, BTC, COINBASE),
+        order_at(200.0, BTC, COINBASE, Plan(0.04, -1, math.nan, 1.8, 0, 0.0, 0.0)),
+    )
     assert free.notional == pytest.approx(18.466, abs=0.0011)
     assert asked.notional == pytest.approx(8.0, abs=0.0011)
 
 
 def test_order_of_a_strategy_that_asks_for_nothing_is_none() -> None:
-    assert order_at(200.0, BTC, COINBASE, Plan(0.0, -1, math.nan, 1.8, 0)).code == codes.BELOW_MIN_TRADE
-    assert math.isnan(first_at(BTC, COINBASE, Plan(0.0, -1, math.nan, 1.8, 0)))
+    assert order_at(200.0, BTC, COINBASE, Plan(0.0, -1, math.nan, 1.8, 0, 0.0, 0.0)).code == codes.BELOW_MIN_TRADE
+    assert math.isnan(first_at(BTC, COINBASE, Plan(0.0, -1, math.nan, 1.8, 0, 0.0, 0.0)))
 
 
 @pytest.mark.parametrize("equity", [0.0, 1.0])
-@pytest.mark.parametrize("plan", [LADDER, Plan(0.15, -1, math.nan, 1.8, 0)])
+@pytest.mark.parametrize("plan", [LADDER, Plan(0.15, -1, math.nan, 1.8, 0, 0.0, 0.0)])
 def test_order_of_nothing_is_none(equity: float, plan: Plan) -> None:
     assert order_at(equity, BTC, COINBASE, plan).lots == 0
+
+
+def test_order_of_half_a_dollar_is_refused_for_what_it_would_risk() -> None:
+    # 3 % of $0.50 / .084208 = $0.178 is the nearest cap to one minimum trade; heat, fees and cash allow more.
+    order = order_at(0.5, BTC, COINBASE)
+    assert (order.lots, order.code) == (0, codes.RISK_PER_TRADE)
+    assert (order.limit, order.actual) == pytest.approx((5.0, 0.178130), abs=1e-6)
+
+
+def test_smallest_equity_of_a_single_lot_is_an_order() -> None:
+    # Lots of 0.00005 BTC are $5, without fees one can be sold again: $5 x (.066 + .001) = $.335 of $.45.
+    five = Rules(0.00005, 0.0, 0.0, 0.0, 0.0)
+    assert (order_at(15.0, BTC, five).lots, order_at(15.0, BTC, five).exits) == (1, 1)
+    assert first_at(BTC, five) == 15.0
 
 
 # -- risk:reward
@@ -173,20 +191,29 @@ def test_smallest_equity_three_parts_are_worth_it_and_one_is_not() -> None:
     # Kraken, stop 3.8 %, a reward of 2 demanded: loss .038 + .004 + .008 x .962 + .001 = .050696. One part at
     # 3 R = .114: (.114 - .005 - .008 x 1.114) / .050696 = 1.974; three at 3.284 R = .124792: 2.186.
     nearer = Candidate(0.55, 0.038, 100_000.0, 0.02, 0.0, 0.0)
-    demanding = Plan(math.inf, exits.LADDER, math.nan, 2.0, 0)
+    demanding = Plan(math.inf, exits.LADDER, math.nan, 2.0, 0, 0.0, 0.0)
     assert order_at(100.0, nearer, KRAKEN_BTC, demanding).actual == pytest.approx(1.9743, abs=1e-4)
     assert first_at(nearer, KRAKEN_BTC, demanding) == 164.77
 
 
 def test_order_without_targets_is_measured_by_the_accounts_own_trades() -> None:
-    assert order_at(200.0, BTC, COINBASE, Plan(0.15, -1, math.nan, 1.8, 0)).lots > 0
-    assert order_at(200.0, BTC, COINBASE, Plan(0.15, -1, 1.8, 1.8, 0)).lots > 0
-    order = order_at(200.0, BTC, COINBASE, Plan(0.15, -1, 1.79, 1.8, 0))
+    assert order_at(200.0, BTC, COINBASE, Plan(0.15, -1, math.nan, 1.8, 0, 0.0, 0.0)).lots > 0
+    assert order_at(200.0, BTC, COINBASE, Plan(0.15, -1, 1.8, 1.8, 0, 0.0, 0.0)).lots > 0
+    order = order_at(200.0, BTC, COINBASE, Plan(0.15, -1, 1.79, 1.8, 0, 0.0, 0.0))
     assert (order.lots, order.code, order.limit, order.actual) == (0, codes.RISK_REWARD, 1.8, 1.79)
+    # It says what it would have been: 4 % of $200, and at $15 one minimum trade.
+    order = order_at(200.0, BTC, COINBASE, Plan(0.04, -1, 1.79, 1.8, 0, 0.0, 0.0))
+    assert (order.notional, order.binding) == (pytest.approx(8.0, abs=0.0011), codes.OK)
+    order = order_at(15.0, BTC, COINBASE, Plan(0.04, -1, 1.79, 1.8, 0, 0.0, 0.0))
+    assert (order.notional, order.binding) == (pytest.approx(5.0), codes.MINIMUM_TRADE)
+
+
+def test_order_that_is_refused_already_keeps_its_reason_whatever_it_may_bring() -> None:
+    assert order_at(15.0, SOL, COINBASE, Plan(0.15, -1, 1.0, 1.8, 0, 0.0, 0.0)).code == codes.RISK_PER_TRADE
 
 
 def test_order_of_a_plan_with_targets_ignores_what_was_measured() -> None:
-    assert order_at(200.0, BTC, COINBASE, Plan(math.inf, exits.LADDER, 0.5, 1.8, 0)).lots > 0
+    assert order_at(200.0, BTC, COINBASE, Plan(math.inf, exits.LADDER, 0.5, 1.8, 0, 0.0, 0.0)).lots > 0
 
 
 # -- the account's own results
@@ -194,15 +221,29 @@ def test_order_of_a_plan_with_targets_ignores_what_was_measured() -> None:
 
 def test_order_after_twenty_bad_trades_is_braked() -> None:
     bad = edge_of_counts(4.0, 16.0, 1.8, 0.12)  # an edge is 13.5 % likely (quant 2.1)
-    braked = Plan(math.inf, exits.LADDER, math.nan, 1.8, 20)
+    braked = Plan(math.inf, exits.LADDER, math.nan, 1.8, 20, 0.0, 0.0)
     assert order_at(200.0, BTC, COINBASE, braked, bad).code == codes.EDGE_BRAKE
     assert math.isnan(first_at(BTC, COINBASE, braked, edge=bad))
-    assert order_at(200.0, BTC, COINBASE, Plan(math.inf, exits.LADDER, math.nan, 1.8, 19), bad).lots > 0
+    assert order_at(200.0, BTC, COINBASE, Plan(math.inf, exits.LADDER, math.nan, 1.8, 19, 0.0, 0.0), bad).lots > 0
 
 
-def test_empty_account_is_all_cash_without_loss() -> None:
-    assert empty_account(40.0, 7)[:4] == (40.0, 40.0, 40.0, 40.0)
-    assert empty_account(40.0, 7)[4:] == (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 7)
+def test_empty_account_is_all_cash_as_far_down_as_the_plan_says() -> None:
+    account = empty_account(40.0, Plan(math.inf, exits.LADDER, math.nan, 1.8, 7, 0.06, 0.01))
+    assert account[:4] == (40.0, 40.0, 40.0, 40.0)
+    assert account[4:] == (0.06, 0.01, 0.0, 0.0, 0.0, 0.0, 7)
+
+
+def test_full_order_in_a_drawdown_is_what_the_heat_leaves() -> None:
+    # 12 % less 11 % leaves $4 of $400 for the stop: 4 / (.0842 + .02) = $38.39; a quarter of the blend is less.
+    plan = Plan(math.inf, exits.LADDER, math.nan, 1.8, 0, 0.11, 0.0)
+    whole = order_at(400.0, BTC, COINBASE)
+    assert order_at(400.0, BTC, COINBASE, plan).notional == pytest.approx(0.25 * whole.notional, rel=1e-5)
+    # 12 % less 11.9 %: $0.20 buys $1.92, less than one smallest trade
+    flat = order_at(200.0, BTC, COINBASE, Plan(math.inf, exits.LADDER, math.nan, 1.8, 0, 0.119, 0.0))
+    assert (flat.lots, flat.code) == (0, codes.HEAT)
+    # 6 % less 5.9 % lost today: the same
+    late = order_at(200.0, BTC, COINBASE, Plan(math.inf, exits.LADDER, math.nan, 1.8, 0, 0.0, 0.059))
+    assert (late.lots, late.code) == (0, codes.HEAT)
 
 
 # -- the ladder
@@ -243,10 +284,17 @@ def test_smallest_equity_with_a_ceiling_of_the_user_is_larger() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usd", "cents"), [(15.0, 1500), (0.29, 29), (1.1, 110), (29.0, 2900), (15.001, 1501), (164.77, 16477)]
+    ("usd", "cents"),
+    [(15.0, 1500), (0.29, 29), (1.1, 110), (29.0, 2900), (15.001, 1501), (164.77, 16477), (15.000000001, 1500)],
 )
 def test_cents_from_rounds_up_without_noise(usd: float, cents: int) -> None:
     assert cents_from(usd) == cents
+
+
+def test_first_in_parts_looks_up_to_the_end_and_not_beyond() -> None:
+    # ETH on Coinbase can be bought from $22.27 on, see above.
+    found = [first_in_parts(1, 1500, high, ETH, COINBASE, LIMITS, NO_RESULTS, LADDER) for high in (2227, 2228, 2229)]
+    assert found == [2227, 2227, 2227]  # the first is the end of its range: there is none
 
 
 plans = st.builds(
@@ -256,6 +304,8 @@ plans = st.builds(
     st.one_of(st.just(math.nan), st.floats(0.5, 3.0)),
     st.floats(1.0, 2.5),
     st.just(0),
+    st.sampled_from([0.0, 0.05, 0.11]),
+    st.sampled_from([0.0, 0.03]),
 )
 coins = st.builds(
     Candidate,

@@ -167,7 +167,7 @@ def test_size_position_of_4_wins_and_16_losses_is_braked_to_nothing() -> None:
     blend, _, order = Case(1000, KRAKEN, 6, 0.05, 4, 16).answer()
     assert (blend.kelly, blend.brake, blend.share) == (0.0, 0.0, 0.0)
     assert (order.lots, order.notional, order.risk_usd, order.code) == (0, 0.0, 0.0, codes.EDGE_BRAKE)
-    assert order.limit == 0.25
+    assert (order.limit, order.binding) == (0.25, codes.OK)
     assert order.actual == pytest.approx(0.135, abs=5e-4)
 
 
@@ -193,6 +193,14 @@ def test_kelly_alone_without_trades_buys_nothing() -> None:
     limits = LIMITS._replace(kelly_weight=1.0, volatility_weight=0.0, equity_weight=0.0)
     order = size(holdings(15.0), limits=limits).order
     assert (order.lots, order.code, order.limit, order.actual) == (0, codes.NO_EDGE, 0.0, 0.0)
+    assert (order.notional, order.binding) == (0.0, codes.OK)
+
+
+def test_volatility_alone_of_a_coin_that_has_none_does_not_speak_of_an_edge() -> None:
+    # The one leg that is asked is 0, and it is not Kelly's: nothing is left of the order, whatever the results.
+    limits = LIMITS._replace(kelly_weight=0.0, volatility_weight=1.0, equity_weight=0.0)
+    order = size(holdings(1000.0), candidate=CANDIDATE._replace(volatility=0.0), limits=limits).order
+    assert (order.lots, order.code, order.limit, order.actual) == (0, codes.BELOW_MIN_TRADE, 5.0, 0.0)
 
 
 def test_kelly_leg_takes_the_smallest_of_three() -> None:
@@ -208,6 +216,13 @@ def test_volatility_leg_without_a_volatility_is_zero() -> None:
     assert sizer.volatility_leg(math.nan, 2, 0.8, 0.1, 0.18) == 0.0
     assert sizer.volatility_leg(0.5, 1, 0.8, 0.1, 0.5) == pytest.approx(0.2)
     assert sizer.volatility_leg(0.1, 1, 0.8, 0.1, 0.18) == 0.18
+
+
+def test_legs_of_no_positions_at_all_stop() -> None:
+    with pytest.raises(AssertionError, match=r"^at least one position$"):
+        sizer.volatility_leg(0.5, 0, 0.8, 0.1, 0.18)
+    with pytest.raises(AssertionError, match=r"^at least one position$"):
+        sizer.equity_leg(0.03, 0.1, 0.15, 0, 0.18)
 
 
 def test_equity_leg_takes_the_smallest_of_three() -> None:
@@ -568,6 +583,30 @@ def test_refusals_say_what_was_left_of_the_order() -> None:
     assert (poor.code, poor.notional) == (codes.VENUE_CASH, pytest.approx(4.0 * 0.99 / 1.0025))
 
 
+def test_refusals_name_the_cap_that_decided() -> None:
+    # With the floor and without it: $4 x .99 / 1.0025 of venue cash are less than one minimum trade.
+    poor = holdings(1000.0)._replace(venue_free_cash=4.0)
+    for limits in (LIMITS, LIMITS._replace(floor_allowed=0)):
+        order = size(poor, limits=limits).order
+        assert (order.code, order.binding) == (codes.VENUE_CASH, codes.VENUE_CASH)
+    # What the blend asked for, and what the floor lifted.
+    sol = Rules(1e-8, 0.06, 0.5, 0.0025, 0.004)
+    small = size(holdings(60.0), sol, CANDIDATE._replace(price=150.0), SMALL).order
+    assert (small.code, small.binding) == (codes.BELOW_VENUE_MINIMUM, codes.OK)
+    stuck = size(holdings(28.0), KRAKEN._replace(min_cost=5.0), limits=SMALL).order
+    assert (stuck.code, stuck.binding) == (codes.UNSELLABLE, codes.MINIMUM_TRADE)
+
+
+def test_order_that_is_not_refused_has_no_limit_and_no_value() -> None:
+    account = holdings(1000.0)
+    blend, caps, order = size(account)
+    assert order.code == codes.OK
+    assert (order.limit, order.actual) == pytest.approx((math.nan, math.nan), nan_ok=True)
+    early = sizer.refused_unsized(CANDIDATE, KRAKEN, account, LIMITS, NO_TRADES, blend, caps)
+    nothing = Order(0, 0.0, 0.0, 0, codes.OK, codes.OK, math.nan, math.nan)
+    assert early == pytest.approx(nothing, nan_ok=True)
+
+
 def test_below_the_venues_minimum_is_refused() -> None:
     # Kraken takes no less than .06 SOL = $9 at $150; the floor is one MIN_TRADE_SIZE and not more.
     sol = Rules(1e-8, 0.06, 0.5, 0.0025, 0.004)
@@ -599,21 +638,22 @@ def test_lots_are_rounded_down_and_reach_up() -> None:
     assert sizer.lots_within(7.7, 1.1) == 6  # the quotient is 7.0, and 7 x 1.1 is 7.700000000000001
 
 
-def test_balance_that_is_no_number_stops() -> None:
-    for broken in (
-        holdings(1000.0)._replace(free_cash=math.nan),
-        holdings(1000.0)._replace(venue_free_cash=math.nan),
-        holdings(1000.0)._replace(heat_usd=math.nan),
-        holdings(1000.0)._replace(day_loss=math.nan),
-        holdings(1000.0)._replace(base_usd=math.nan),
-        holdings(1000.0)._replace(fees_usd=math.nan),
-        holdings(math.nan),
-    ):
-        with pytest.raises(AssertionError, match="not a number"):
-            size(broken)
-    for candidate in (CANDIDATE._replace(held_usd=math.nan), CANDIDATE._replace(wish_usd=math.nan)):
-        with pytest.raises(AssertionError, match="not a number"):
-            size(holdings(1000.0), candidate=candidate)
+@pytest.mark.parametrize("field", ["equity", "base_usd", "free_cash", "venue_free_cash", "day_loss", "heat_usd"])
+def test_balance_that_is_no_number_stops(field: str) -> None:
+    with pytest.raises(AssertionError, match=r"^a balance is not a number$"):
+        size(holdings(1000.0)._replace(**{field: math.nan}))
+
+
+def test_held_part_that_is_no_number_stops() -> None:
+    with pytest.raises(AssertionError, match=r"^a balance is not a number$"):
+        size(holdings(1000.0), candidate=CANDIDATE._replace(held_usd=math.nan))
+
+
+def test_fees_or_a_wish_that_are_no_number_stop() -> None:
+    with pytest.raises(AssertionError, match=r"^fees or a wish are not a number$"):
+        size(holdings(1000.0)._replace(fees_usd=math.nan))
+    with pytest.raises(AssertionError, match=r"^fees or a wish are not a number$"):
+        size(holdings(1000.0), candidate=CANDIDATE._replace(wish_usd=math.nan))
 
 
 @pytest.mark.parametrize(
@@ -630,14 +670,14 @@ def test_balance_that_is_no_number_stops() -> None:
     ],
 )
 def test_limit_that_is_no_number_stops(field: str) -> None:
-    with pytest.raises(AssertionError, match="a limit is not a number"):
+    with pytest.raises(AssertionError, match=r"^a limit is not a number$"):
         size(holdings(1000.0), limits=LIMITS._replace(**{field: math.nan}))
 
 
 @pytest.mark.parametrize("field", ["kelly_weight", "volatility_weight", "equity_weight", "volatility_target"])
 def test_legs_that_are_no_number_stop(field: str) -> None:
     # min() of a wish and a NaN is the wish: the legs would no longer hold it back.
-    with pytest.raises(AssertionError, match="cannot be computed"):
+    with pytest.raises(AssertionError, match=r"^a cap cannot be computed$"):
         size(
             holdings(1000.0),
             candidate=CANDIDATE._replace(wish_usd=900.0),
@@ -647,14 +687,14 @@ def test_legs_that_are_no_number_stop(field: str) -> None:
 
 def test_kelly_that_is_no_number_stops() -> None:
     for edge in (NO_TRADES._replace(used=math.nan), NO_TRADES._replace(constrained=math.nan)):
-        with pytest.raises(AssertionError, match="an edge is not a number"):
+        with pytest.raises(AssertionError, match=r"^an edge is not a number$"):
             size(holdings(1000.0), edge=edge)
 
 
 @pytest.mark.parametrize("field", ["variance", "covariance"])
 def test_book_that_is_no_number_stops(field: str) -> None:
     # Else the room would be all of equity: min(1, NaN) is 1.
-    with pytest.raises(AssertionError, match="volatility of the book"):
+    with pytest.raises(AssertionError, match=r"^the volatility of the book is not a number$"):
         size(holdings(1000.0)._replace(**{field: math.nan}))
 
 
@@ -671,11 +711,12 @@ def test_coin_without_a_volatility_is_refused(volatility: float) -> None:
     assert (order.lots, order.code, order.actual) == (0, codes.VOLATILITY_ROOM, 0.0)
 
 
-def test_stop_or_fee_that_is_no_number_stops() -> None:
-    with pytest.raises(AssertionError, match="cannot be computed"):
-        size(holdings(1000.0), candidate=CANDIDATE._replace(stop_distance=math.nan))
+def test_stop_gap_or_fee_that_is_no_number_stops() -> None:
+    for field in ("stop_distance", "gap"):
+        with pytest.raises(AssertionError, match=r"^a cap cannot be computed$"):
+            size(holdings(1000.0), candidate=CANDIDATE._replace(**{field: math.nan}))
     for rules in (KRAKEN._replace(fee_in=math.nan), KRAKEN._replace(fee_out=math.nan)):
-        with pytest.raises(AssertionError, match="cannot be computed"):
+        with pytest.raises(AssertionError, match=r"^a cap cannot be computed$"):
             size(holdings(1000.0), rules)
 
 

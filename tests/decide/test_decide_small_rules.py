@@ -138,7 +138,9 @@ def test_drawdown_scale_follows_grossman_and_zhou_with_a_floor(drawdown: float, 
     assert drawdown_scale(drawdown, 0.12) == pytest.approx(expected, abs=5e-7)
 
 
-@pytest.mark.parametrize(("drawdown", "max_drawdown"), [(0.0, 0.0), (0.05, NAN), (-0.05, NAN), (NAN, NAN)])
+@pytest.mark.parametrize(
+    ("drawdown", "max_drawdown"), [(0.0, 0.0), (-0.05, 0.0), (0.05, NAN), (-0.05, NAN), (NAN, NAN)]
+)
 def test_drawdown_scale_without_a_usable_limit_is_zero(drawdown: float, max_drawdown: float) -> None:
     assert drawdown_scale(drawdown, max_drawdown) == 0.0
 

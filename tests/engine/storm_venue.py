@@ -74,6 +74,8 @@ class StormVenue(RigVenue):
             raise
         if isinstance(outcome, Rejected):
             self.rejected += 1
+            if "insufficient funds" in outcome.reason and self.told_fees != self.core.fees:
+                return outcome  # fees rose since the bot asked for them: nobody could know what the venue would hold
             self.checker.found("rejected by the venue", f"{order.purpose} {order.symbol}: {outcome.reason}")
         return outcome
 

@@ -121,6 +121,19 @@ def test_resting_entry_is_taken_back_when_cash_is_missing(tmp_path: Path) -> Non
     assert rig.entries() == []
 
 
+def test_cash_that_is_not_booked_yet_is_not_spent(tmp_path: Path) -> None:
+    # $100 with a buffer of 90 leave $10 for an entry and its fee; the $60 do not count as equity yet.
+    rig = make_rig(tmp_path, cash_buffer_frac=0.9)
+    rig.venue.hidden_candles.add(BTC)
+    rig.first_cycle()
+    rig.venue.hidden_candles.clear()
+    rig.venue.core.deposit("USD", D(60))
+    rig.cycle(after_s=600.0)
+    (entry,) = rig.entries()
+    assert entry.price is not None
+    assert D("9.8") < entry.quantity * entry.price * D("1.006") <= 10
+
+
 def test_cash_that_comes_holds_no_entry_back(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
     rig.venue.hidden_candles.add(BTC)

@@ -550,6 +550,22 @@ def test_pause_goes_on_reducing(tmp_path: Path) -> None:
     assert [o.state for o in rig.orders(Purpose.EXIT)] == [OrderState.FILLED]
 
 
+def test_sale_that_failed_before_a_halt_is_not_made_in_it(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "1000"}).entered()
+    rig.venue.core.withdraw("USD", D(500))
+    rig.cycle()
+    rig.cycle()
+    rig.venue.down = {"submit"}
+    rig.next_decision(BTC=100.0)
+    assert rig.engine.state.exits  # the reduction is wanted, and nobody knows what became of it
+    rig.venue.speak()
+    rig.control.put("halt")
+    for _ in range(3):
+        rig.cycle()
+    assert [o.state for o in rig.orders(Purpose.EXIT)] == [OrderState.REJECTED]
+    assert_protected(rig)
+
+
 def test_halt_survives_a_restart(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
     rig.control.put("halt")

@@ -68,7 +68,11 @@ def test_reach_tells_stop_costs_and_effective_risk(tmp_path: Path) -> None:
 def test_reach_asks_as_if_nothing_were_held(tmp_path: Path) -> None:
     rig = make_rig(tmp_path).entered()
     found = view(rig)
-    assert found["order_usd"] == pytest.approx(0.18 * rig.engine.snapshot(rig.now, rig.now)["equity_usd"], abs=1e-3)
+    account = rig.engine.snapshot(rig.now, rig.now)
+    drop = account["drawdown_pct"] / 100  # the entry's fee and half of the spread
+    assert 0.001 < drop < 0.0015
+    scale = (0.12 - drop) / (0.12 * (1 - drop))
+    assert found["order_usd"] == pytest.approx(0.18 * account["equity_usd"] * scale, abs=1e-3)
     assert found["refusal"] == ""
 
 
@@ -175,6 +179,8 @@ def test_reach_without_a_tier_takes_the_one_that_the_equity_reaches(tmp_path: Pa
             accounts=rig.engine.accounts,
             decider=rig.engine.decider,
             equity=100.0,
+            drawdown=0.0,
+            day_loss=0.0,
             risk_pct=risk_pct,
             max_positions=max_positions,
             activation=15.0,

@@ -18,7 +18,10 @@ from typing import Any, NamedTuple
 import pytest
 from program_rig import ROOT
 
+from bot.books import performance
 from bot.bootstrap import open_replay
+from bot.domain.orders import Purpose, Side
+from bot.engine.engine import CycleResult, Engine
 from bot.engine.runner import RunTally, run_engine
 from bot.settings import load_settings
 from bot.storage.candle_files import open_source
@@ -27,6 +30,7 @@ from bot.storage.modes import ledger_path
 DATA = ROOT.parent / "shared" / "data"
 COINS = ("BTC", "ETH", "SOL")
 START, END = datetime(2018, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
+POSITIONS = {"STARTER": 2, "GROWTH": 3, "ADVANCED": 4, "ELITE": 6}
 LADDER = {"STARTER": 15.0, "GROWTH": 250.0, "ADVANCED": 500.0, "ELITE": 1000.0}
 LONG_IDLE = timedelta(days=180)
 RATES = {
@@ -41,10 +45,34 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+class Watch:
+    """Looks at the account after every cycle: no purchase may leave a promised limit behind."""
+
+    def __init__(self, engine: Engine, tally: RunTally) -> None:
+        self.engine = engine
+        self.tally = tally
+        self.worst_day = 0.0
+
+    def __call__(self, result: CycleResult) -> None:
+        self.tally.add(result)
+        book, equity = self.engine.book, result.equity
+        self.worst_day = max(self.worst_day, performance.daily_loss_pct(self.engine.performance) / 100)
+        if any(order.side is Side.BUY and order.created_at == result.at for order in self.engine.desk.live()):
+            # Sent in this cycle: all of it still rests, and counts as bought.
+            resting = self.engine.desk.live(purpose=Purpose.ENTRY)
+            cost = sum(float(order.quantity * (order.price or Decimal(0))) for order in resting)
+            taken = set(book.positions) | {(order.account, order.symbol) for order in resting}
+            assert len(taken) <= POSITIONS[result.tier]
+            assert float(book.cash_usd) - cost >= 0.15 * equity - 0.01
+            assert self.engine.decider.exposure.heat_usd() <= 0.06 * equity * (1 + 1e-6)
+            assert self.engine.decider.exposure.fees_usd(result.at) <= 0.01 * equity * (1 + 1e-6)
+
+
 class Replayed(NamedTuple):
     """A finished replay and its ledger."""
 
     tally: RunTally
+    worst_day: float
     tiers: list[dict[str, object]]
     mode: str
     reason: str
@@ -62,12 +90,17 @@ def replayed(folder: Path, strategy: str, venue: str, equity: int, timeframe: st
         to_ms=int(END.timestamp() * 1000),
     )
     session = open_replay(settings, data=data, accounts=(venue,), equity=Decimal(equity), start=START, now=END)
-    tally = RunTally()
+    watch = Watch(session.engine, RunTally())
     try:
-        run_engine(session.engine, session.clock, stopped=lambda: False, on_cycle=tally.add, until=END)
+        run_engine(session.engine, session.clock, stopped=lambda: False, on_cycle=watch, until=END)
         guards = session.engine.guards
         return Replayed(
-            tally, session.engine.tier_history(), guards.mode.value, guards.reason, ledger_path(session.folder)
+            tally=watch.tally,
+            worst_day=watch.worst_day,
+            tiers=session.engine.tier_history(),
+            mode=guards.mode.value,
+            reason=guards.reason,
+            ledger=ledger_path(session.folder),
         )
     finally:
         session.close()
@@ -102,11 +135,7 @@ def check(run: Replayed, venue: str) -> None:
     # A signal is an entry, an addition, a position near its target, or a refusal with its reason; nothing else.
     for symbol, bar, action, _, _, _ in signals:
         assert action in ("enter", "add", "hold", "reduce") or (bar, symbol) in refused
-    for begin, end in idle_stretches(run.tally.fill_times):
-        silent = [
-            one for one in signals if begin < one[5] < end and one[2] == "refuse" and (one[1], one[0]) not in refused
-        ]
-        assert not silent, f"no reason for doing nothing between {begin} and {end}"
+    check_idleness(run, signals)
     for _, _, action, _, details, _ in decisions:
         if action in ("enter", "add"):
             check_entry(details)
@@ -120,6 +149,20 @@ def check(run: Replayed, venue: str) -> None:
     guards = {name for (name,) in rows(run.ledger, "SELECT DISTINCT name FROM guard_events WHERE active = 1")}
     if "drawdown" not in guards:
         assert run.tally.max_drawdown_frac < 0.12
+    if "daily_loss" not in guards:
+        assert run.worst_day < 0.06
+
+
+def check_idleness(run: Replayed, signals: list[Any]) -> None:
+    """Where an empty account lets signals pass for more than 14 days in half a year, it is STALLED and says so."""
+    held = rows(run.ledger, "SELECT at, exposure_frac FROM equity WHERE exposure_frac > 0")
+    invested = {at(when).date() for when, _ in held}
+    stalls = [at(when) for (when,) in rows(run.ledger, "SELECT at FROM guard_events WHERE name='stalled' AND active=1")]
+    for begin, end in idle_stretches(run.tally.fill_times):
+        passed = sorted({one[5].date() for one in signals if begin < one[5] < end} - invested)
+        blocked = [day for day in passed if {day + timedelta(days=back) for back in range(21)} <= set(passed)]
+        if blocked:  # three weeks of signals on end, and nothing held
+            assert any(begin - timedelta(days=180) <= stall <= end for stall in stalls), f"silent from {blocked[0]}"
 
 
 def check_entry(details: dict[str, Any]) -> None:

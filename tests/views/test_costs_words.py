@@ -85,7 +85,7 @@ def test_status_in_dollars_tells_orders_risk_heat_and_server() -> None:
         "sells when the score falls, not at a price. "
         "Reward after costs as a multiple of the risk: at least 1.80; 2.32. "
         "Confidence of the trade filter: at least 0.70; abstains, not armed: no measured evidence yet. "
-        "At a full score, with all $98.35 in cash on the one venue and nothing else held: "
+        "At a full score, with all $98.35, 1.6 % below the peak, in cash on the one venue and nothing else held: "
         "venue coin order stop round trip risk at the stop "
         "coinbase BTC/USD $7.87 13.2 % 1.82 %, $0.14 $1.18, 1.2 % "
         "coinbase ETH/USD from $123.34 23.2 % 1.82 %, $0.14 $1.24, 1.3 % "

@@ -56,7 +56,9 @@ def test_explain_refusal_no_price_at_all_is_said() -> None:
 
 def test_explain_refusal_values_that_round_alike_are_told_apart() -> None:
     refusal = a_refusal(RefusalCode.BELOW_MIN_TRADE, limit=5.0, actual=4.998)
-    assert explain_refusal(refusal).what.startswith("The target asks for $4.9980; the smallest order is $5.0000")
+    assert explain_refusal(refusal).what.startswith(
+        "What target, limits and holdings leave is $4.9980; the smallest order is $5.0000"
+    )
 
 
 def test_explain_coin_without_refusal_is_empty() -> None:

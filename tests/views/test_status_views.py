@@ -272,8 +272,7 @@ def test_render_status_after_a_purchase_asks_what_each_coin_waits_for() -> None:
 
 def test_render_status_stalled_names_ways_out() -> None:
     assert section_of(MODELS["stalled"], "WHY NOTHING HAPPENS").startswith(
-        "STALLED: the limits leave no order above the minimums: at most $2.70 of BTC/USD. "
-        "Ways out: a deposit, or time where a drawdown has made the sizes small."
+        "STALLED: the limits leave no order above the minimums: at most $2.70 of BTC/USD. BTC/USD "
     )
 
 

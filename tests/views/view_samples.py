@@ -47,6 +47,7 @@ def a_coin(**changes: Any) -> CoinView:
         "refusal_limit": 0.75,
         "refusal_actual": 0.33,
         "refusal_unit": "score",
+        "refusal_account": "",
         "decided_bar_at": "2026-03-01T00:00:00+00:00",
     }
     return cast(CoinView, {**coin, **changes})
@@ -174,6 +175,7 @@ def a_snapshot(**changes: Any) -> Snapshot:
         "venues": [a_venue()],
         "positions": [],
         "coins": [a_coin()],
+        "not_traded": {},
         "guards": [a_guard()],
         "reach": [a_reach()],
         "orders": [],
