@@ -613,7 +613,8 @@ def test_money_lines_come_from_a_recent_account(account: Path, folder: Path) -> 
         "strategy": "allocation with $100.48: the PAPER account as of 2026-02-11 00:01 UTC",
         "coinbase": (
             "can be bought at full score: BTC for $18.00\n"
-            "SOL (from $117.66): What target, limits and holdings leave is $4.27; the smallest order is $5.00 (MIN_TRADE_SIZE)."
+            "SOL (from $117.66): What target, limits and holdings leave is $4.27; "
+            "the smallest order is $5.00 (MIN_TRADE_SIZE)."
         ),
         "round trip": "coinbase: 1.83 % of an order, $0.09 to $0.33",
         "risk per trade": "an order that is stopped costs $1.80, 1.8 % of equity; the ceiling is 3.0 %",
