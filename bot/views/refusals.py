@@ -138,8 +138,8 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "Time; the first entry afterwards is half size.",
         ),
         _C.TRANSFER_PENDING: Explanation(
-            "A large withdrawal may be a transfer on its way: entries wait {actual} at most.",
-            "Its arrival on another venue, or time.",
+            "Cash is missing: a withdrawal, or a transfer on its way. Entries wait {actual} at most.",
+            "Its arrival on another venue, or time: the next cycle where the amount is small.",
         ),
         _C.PAUSED_BY_USER: Explanation(
             "Entries are stopped by a halt, a pause or a flatten.", "Only you: `python bot.py resume`."

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -638,10 +638,14 @@ def test_lots_are_rounded_down_and_reach_up() -> None:
     assert sizer.lots_within(7.7, 1.1) == 6  # the quotient is 7.0, and 7 x 1.1 is 7.700000000000001
 
 
+def broken(field: str) -> dict[str, Any]:
+    return {field: math.nan}
+
+
 @pytest.mark.parametrize("field", ["equity", "base_usd", "free_cash", "venue_free_cash", "day_loss", "heat_usd"])
 def test_balance_that_is_no_number_stops(field: str) -> None:
     with pytest.raises(AssertionError, match=r"^a balance is not a number$"):
-        size(holdings(1000.0)._replace(**{field: math.nan}))
+        size(holdings(1000.0)._replace(**broken(field)))
 
 
 def test_held_part_that_is_no_number_stops() -> None:
@@ -671,7 +675,7 @@ def test_fees_or_a_wish_that_are_no_number_stop() -> None:
 )
 def test_limit_that_is_no_number_stops(field: str) -> None:
     with pytest.raises(AssertionError, match=r"^a limit is not a number$"):
-        size(holdings(1000.0), limits=LIMITS._replace(**{field: math.nan}))
+        size(holdings(1000.0), limits=LIMITS._replace(**broken(field)))
 
 
 @pytest.mark.parametrize("field", ["kelly_weight", "volatility_weight", "equity_weight", "volatility_target"])
@@ -681,7 +685,7 @@ def test_legs_that_are_no_number_stop(field: str) -> None:
         size(
             holdings(1000.0),
             candidate=CANDIDATE._replace(wish_usd=900.0),
-            limits=LIMITS._replace(**{field: math.nan}),
+            limits=LIMITS._replace(**broken(field)),
         )
 
 
@@ -695,7 +699,7 @@ def test_kelly_that_is_no_number_stops() -> None:
 def test_book_that_is_no_number_stops(field: str) -> None:
     # Else the room would be all of equity: min(1, NaN) is 1.
     with pytest.raises(AssertionError, match=r"^the volatility of the book is not a number$"):
-        size(holdings(1000.0)._replace(**{field: math.nan}))
+        size(holdings(1000.0)._replace(**broken(field)))
 
 
 def test_drawdown_or_chance_that_is_no_number_refuses() -> None:
@@ -714,7 +718,7 @@ def test_coin_without_a_volatility_is_refused(volatility: float) -> None:
 def test_stop_gap_or_fee_that_is_no_number_stops() -> None:
     for field in ("stop_distance", "gap"):
         with pytest.raises(AssertionError, match=r"^a cap cannot be computed$"):
-            size(holdings(1000.0), candidate=CANDIDATE._replace(**{field: math.nan}))
+            size(holdings(1000.0), candidate=CANDIDATE._replace(**broken(field)))
     for rules in (KRAKEN._replace(fee_in=math.nan), KRAKEN._replace(fee_out=math.nan)):
         with pytest.raises(AssertionError, match=r"^a cap cannot be computed$"):
             size(holdings(1000.0), rules)

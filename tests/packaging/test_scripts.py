@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ["scripts/run", "scripts/test", "scripts/lock", "scripts/mutate", "scripts/_setup.sh", ".ci/run"]
+SCRIPTS = [
+    "scripts/run",
+    "scripts/test",
+    "scripts/lock",
+    "scripts/mutate",
+    "scripts/storms",
+    "scripts/_setup.sh",
+    ".ci/run",
+]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 # `-m venv --clear DIR` makes DIR/bin/python out of the stand-in itself; `-m pip` installs nothing; both are logged.
@@ -133,7 +141,9 @@ def test_script_stops_at_the_first_failure_and_parses(script: str) -> None:
     assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("script", ["scripts/run", "scripts/test", "scripts/lock", "scripts/mutate", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", ["scripts/run", "scripts/test", "scripts/lock", "scripts/mutate", "scripts/storms", ".ci/run"]
+)
 def test_script_can_be_executed(script: str) -> None:
     assert (ROOT / script).stat().st_mode & stat.S_IXUSR
 

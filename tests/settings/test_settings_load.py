@@ -144,8 +144,8 @@ def test_position_sizer_means_weights_of_the_legs(sizer: str, weights: tuple[flo
 
 
 def test_settings_that_work_no_longer_say_that_they_do_not() -> None:
-    working = ("MICRO_CAPITAL_MODE", "MODE", "PRO_MODE", "POSITION_SIZER", "KELLY_WEIGHT", "VOLATILITY_WEIGHT")
-    working += ("EQUITY_WEIGHT", "MIN_RISK_REWARD", "AUTO_SHUTOFF_ON_ERRORS", "STRATEGY", "EXIT_RULE")
+    working = ["MICRO_CAPITAL_MODE", "MODE", "PRO_MODE", "POSITION_SIZER", "KELLY_WEIGHT", "VOLATILITY_WEIGHT"]
+    working += ["EQUITY_WEIGHT", "MIN_RISK_REWARD", "AUTO_SHUTOFF_ON_ERRORS", "STRATEGY", "EXIT_RULE"]
     assert [name for name in working if SETTINGS[name].effect] == []
     assert "abstains" in SETTINGS["MIN_AI_CONFIDENCE"].effect
 
