@@ -3,7 +3,8 @@
     python benchmarks/commands.py [RUNS]
 
 Limits: status and the summary script 0.2 s and 25 MB; import of the run-time set and the first
-screen 2 s; --help 0.2 s and 20 MB.
+screen 2 s; --help 0.2 s and 20 MB; ccxt by the light way half the time and two thirds of the
+memory of its plain import, both measured here.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import PYTHON, ROOT, measure, report
+from measure import PYTHON, ROOT, Figures, measure, report
 
 RUNTIME_IMPORTS = "import ccxt, click, dotenv, loguru, rich.live, tenacity"
+PLAIN_CCXT = "import ccxt"
+LIGHT_CCXT = "from bot.venues.ccxt_loader import load_exchange_classes; load_exchange_classes()"
 
 
 def main() -> None:
@@ -57,9 +60,26 @@ def main() -> None:
                 limit_s=2,
                 limit_mb=None,
             ),
+            report_light_ccxt(
+                light=measure([PYTHON, "-c", LIGHT_CCXT], runs=runs, cwd=ROOT),
+                plain=measure([PYTHON, "-c", PLAIN_CCXT], runs=runs, cwd=ROOT),
+            ),
         ]
     if not all(fits):
         raise SystemExit(1)
+
+
+def report_light_ccxt(*, light: Figures, plain: Figures) -> bool:
+    """The light way against the plain import of the same run: a ratio holds on fast machines and on slow ones."""
+    fits = report(
+        "ccxt by the light way", light, limit_s=round(plain.wall_s / 2, 3), limit_mb=round(plain.peak_mb * 2 / 3, 1)
+    )
+    sys.stdout.write(
+        f"  its plain import: wall {plain.wall_s:.3f} s ({plain.wall_min_s:.3f} to {plain.wall_max_s:.3f}), "
+        f"cpu {plain.cpu_s:.3f} s, peak {plain.peak_mb:.1f} MB; light to plain: "
+        f"wall {light.wall_s / plain.wall_s:.2f}, memory {light.peak_mb / plain.peak_mb:.2f}\n"
+    )
+    return fits
 
 
 if __name__ == "__main__":

@@ -268,6 +268,7 @@ def test_engine_restart_continues_and_announces_nothing_twice(
     own_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     AutoScalingEngine().check_and_scale(300.0)
+    caplog.clear()  # the first engine's own announcement, where another test has left logging switched on
     with caplog.at_level(logging.INFO, "bot.auto_scaling"):
         engine = AutoScalingEngine()
         assert engine.current_tier.name == "GROWTH"
