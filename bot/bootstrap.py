@@ -37,7 +37,7 @@ from bot.venues.candle_feed import CandleFeed
 from bot.venues.feeds import PriceFeed
 from bot.venues.matching import MatchingCore
 from bot.venues.paper import PaperVenue
-from bot.venues.rules import PAPER_ACCOUNTS, paper_instruments
+from bot.venues.rules import PAPER_ACCOUNTS, PAPER_COINS, paper_instruments
 
 __all__ = [
     "CONTROL_FOLDER",
@@ -171,7 +171,12 @@ def open_simulated(
             raise ConfigError(_half_missing(folder, ledger_path(folder)))
         if is_new:
             hour = now.replace(minute=0, second=0, microsecond=0)
-            store.begin(seed=DEFAULT_SEED if seed is None else seed, started_at=hour, now=hour + CYCLE_OFFSET)
+            store.begin(
+                seed=DEFAULT_SEED if seed is None else seed,
+                started_at=hour,
+                now=hour + CYCLE_OFFSET,
+                given=split_equity(settings.paper_equity, accounts, settings),
+            )
         elif seed is not None and seed != store.seed:
             raise ConfigError(
                 f"--seed {seed}: the simulation in {folder} runs on seed {store.seed}; "
@@ -182,9 +187,9 @@ def open_simulated(
         clock = PacedClock(begin_at, pace_s=pace_s, stop=stop)
         store.run_by(clock)
         feed: PriceFeed = BuiltinMarket(seed=store.seed, start=store.started_at)
-        amounts = split_equity(settings.paper_equity, accounts, settings)
         venues = [
-            _simulated_venue(name, amounts[name], settings, feed=feed, clock=clock, store=store) for name in accounts
+            _simulated_venue(name, store.given(name), settings, feed=feed, clock=clock, store=store)
+            for name in accounts
         ]
         config = _engine_config(
             settings,
@@ -227,6 +232,7 @@ def _session(
             tiers=TierKeeper(state_file, SCALING_TIERS),
             control=ControlQueue(folder / CONTROL_FOLDER),
         )
+        _refuse_stranded(engine, folder)
         return Session(
             engine=engine,
             clock=clock,
@@ -235,6 +241,18 @@ def _session(
             mode=config.trading_mode,
             after_cycle=_with_daily_pruning(after_cycle, ledger),
             _resources=resources.pop_all(),
+        )
+
+
+def _refuse_stranded(engine: Engine, folder: Path) -> None:
+    """Raise ConfigError where a venue that the settings leave out still holds something."""
+    holders = {account for account, _ in engine.book.positions} | {order.account for order in engine.desk.live()}
+    stranded = sorted(holders - engine.accounts.keys())
+    if stranded:
+        raise ConfigError(
+            f"{folder}: positions or orders lie on {', '.join(stranded)}, which the settings leave out; nobody would "
+            f"watch them. Name it as PRIMARY_BROKER or SECONDARY_BROKER again, and `python bot.py flatten` before it "
+            f"is left out"
         )
 
 
@@ -320,14 +338,15 @@ def _simulated_venue(
         return PaperVenue.from_state(
             stored,
             account=account,
-            instruments=paper_instruments(account, settings.trade_only),
+            # All markets, whatever TRADE_ONLY says now: a coin that is held keeps its stop and can be sold.
+            instruments=paper_instruments(account),
             fees=_fees(account, settings),
             half_spread_frac=settings.paper_half_spread_bps / 10_000,
             feed=feed,
             clock=clock,
             store=put,
         )
-    venue = PaperVenue(core=_core(account, settings.trade_only, settings), feed=feed, clock=clock, store=put)
+    venue = PaperVenue(core=_core(account, PAPER_COINS, settings), feed=feed, clock=clock, store=put)
     if amount:
         venue.deposit("USD", amount)
     return venue

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 SNAPSHOT_KEY = "snapshot"
-SNAPSHOT_SCHEMA_VERSION = 2
+SNAPSHOT_SCHEMA_VERSION = 3
 
 
 class VenueView(TypedDict):

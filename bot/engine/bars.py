@@ -33,7 +33,10 @@ class DailyBars:
             history.extend(ledger.bars(config.bar_source, symbol, DAILY))
 
     def next_decision_at(self, now: datetime) -> datetime:
-        """When the next daily bar will have been closed long enough."""
+        """When the next daily bar will have been closed long enough; now where a closed one waits for its decision."""
+        newest_ms = _last_closed_bar(now, self._config.decision_delay_s)
+        if any(0 <= self._state.last_decided_bar.get(symbol, -1) < newest_ms for symbol in self.histories):
+            return now
         midnight = datetime.combine(now.date(), datetime.min.time(), tzinfo=UTC)
         due = midnight + timedelta(seconds=self._config.decision_delay_s)
         return due if now < due else due + timedelta(days=1)

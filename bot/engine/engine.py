@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bot.books import performance
@@ -17,7 +17,7 @@ from bot.domain.account import Fill
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
 from bot.domain.refusal import GuardReading, RefusalCode
-from bot.domain.snapshot import SNAPSHOT_KEY, CoinView, Snapshot
+from bot.domain.snapshot import SNAPSHOT_KEY, SNAPSHOT_SCHEMA_VERSION, CoinView, Snapshot
 from bot.domain.tier import ScalingTier
 from bot.engine.account import Account, key_of, key_text
 from bot.engine.config import EngineConfig
@@ -104,8 +104,9 @@ class Engine:
             histories=self.decider.histories,
         )
         earlier = ledger.value(SNAPSHOT_KEY)
+        known = isinstance(earlier, dict) and earlier.get("schema_version") == SNAPSHOT_SCHEMA_VERSION
         self._earlier: dict[str, CoinView] = (
-            {coin["symbol"]: coin for coin in earlier["coins"]} if isinstance(earlier, dict) else {}
+            {coin["symbol"]: coin for coin in earlier["coins"]} if known and isinstance(earlier, dict) else {}
         )
         self._measured = self.performance
         self._cycle = 0
@@ -127,6 +128,7 @@ class Engine:
         self.desk.new_fills.clear()
         self.desk.new_rejections.clear()
 
+        self._turn_day(now)
         self._observe(now)
         self._settle(now)
         activated = self._guard(now)
@@ -153,6 +155,15 @@ class Engine:
             next_cycle_at=next_cycle_at,
             snapshot=snapshot,
         )
+
+    def _turn_day(self, now: datetime) -> None:
+        """Note with which equity the UTC day begins: that of the last cycle, or after a start that of its last mark."""
+        today = now.astimezone(UTC).date().isoformat()
+        if self.state.today != today:
+            p = self.performance
+            self.state.today = today
+            self.state.today_start_usd = self._last_equity if self._last_at is not None else float(p.units * p.index)
+            self.state.today_flows_usd = 0.0
 
     def _observe(self, now: datetime) -> None:
         for command in self._control.take_all():
@@ -211,6 +222,7 @@ class Engine:
         for flow in self.flows.detect(now, float(self._equity())):
             equity_before = self._equity()
             self.performance = performance.with_flow(self.performance, flow.amount, equity_before)
+            self.state.today_flows_usd += float(flow.amount)
             with self._ledger.transaction():
                 self._ledger.record_flow(flow)
                 self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
@@ -382,7 +394,7 @@ class Engine:
             high_water_mark=float(p.high_water_mark),
             drawdown=performance.drawdown_pct(self._measured) / 100,
             day_loss=performance.daily_loss_pct(self._measured) / 100,
-            day_start_equity=equity - float(p.units * (p.index - p.day_start_index)),
+            today_pnl=equity - self.state.today_start_usd - self.state.today_flows_usd,
             tier=self._tiers.current_name,
             max_positions=self._max_positions(),
             risk_pct=self._risk_pct(),

@@ -41,7 +41,7 @@ class Totals:
     high_water_mark: float
     drawdown: float
     day_loss: float
-    day_start_equity: float
+    today_pnl: float
     tier: str
     max_positions: int
     risk_pct: float
@@ -88,7 +88,7 @@ def build_snapshot(
         high_water_mark_index=totals.high_water_mark,
         performance_index=totals.index,
         drawdown_pct=totals.drawdown * 100,
-        today_pnl_usd=totals.equity - totals.day_start_equity,
+        today_pnl_usd=totals.today_pnl,
         tier=totals.tier,
         max_positions=totals.max_positions,
         risk_per_trade_pct=totals.risk_pct,

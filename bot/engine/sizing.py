@@ -195,7 +195,11 @@ class Sizing:
             return ""
         record = self.record(now)
         if math.isnan(record.reward):
-            return f"{record.counted:.0f} of {measured.NEEDED_TRADES:.0f} closed trades that it needs; it lets pass"
+            closed = f"{record.trades} closed, " if record.trades else ""
+            return (
+                f"{closed}{record.counted:.1f} of {measured.NEEDED_TRADES:.0f} trades that it needs, as they fade; "
+                "it lets pass"
+            )
         return f"measured on {min(record.trades, measured.COUNTED_TRADES)} closed trades"
 
     def _candidate(self, symbol: str, coin: Coin, wish_usd: float) -> Candidate:

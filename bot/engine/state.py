@@ -40,6 +40,10 @@ class EngineState:
     flatten: bool = False
     daily_loss_day: str = ""
     """UTC day on which the daily loss limit was reached: no entries until it ends."""
+    today: str = ""
+    """UTC day of the next two: equity when it began, and what came or went from outside since; USD."""
+    today_start_usd: float = 0.0
+    today_flows_usd: float = 0.0
     streak_blocked_until: str = ""
     streak_counts_from: str = ""
     """Losing trades closed before this moment are forgiven."""

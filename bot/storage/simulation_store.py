@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from bot.domain.errors import StateFileError
@@ -44,15 +45,20 @@ class SimulationStore:
         """Whether any account has ever had an order."""
         return any(state.get("core", {}).get("orders_made") for state in self._field("accounts").values())
 
-    def begin(self, *, seed: int, started_at: datetime, now: datetime) -> None:
-        """Start a new simulation."""
+    def begin(self, *, seed: int, started_at: datetime, now: datetime, given: Mapping[str, Decimal]) -> None:
+        """Start a new simulation; ``given`` is the play money of each account, which is paid in once."""
         self._document = {
             "schema_version": 1,
             "seed": seed,
             "started_at": started_at.isoformat(),
             "now": now.isoformat(),
+            "given": {name: str(amount) for name, amount in given.items()},
             "accounts": {},
         }
+
+    def given(self, name: str) -> Decimal:
+        """Play money that an account begins with; 0 for one that the settings named later."""
+        return Decimal(self._document.get("given", {}).get(name, "0"))
 
     def run_by(self, clock: Clock) -> None:
         """Take the virtual time from this clock from now on."""

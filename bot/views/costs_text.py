@@ -63,11 +63,11 @@ def is_open(view: ReachView) -> bool:
 
 
 def from_words(view: ReachView) -> str:
-    """From which equity there is an order: ``from $24.91``, ``never``, or ``unknown``."""
+    """From which equity there is an order: ``from $24.91``, ``not now`` (more equity is no cure), ``unknown``."""
     if view["stop_pct"] is None:
         return "unknown"
     least = view["from_equity_usd"]
-    return "never" if least is None else f"from {money(least)}"
+    return "not now" if least is None else f"from {money(least)}"
 
 
 def why_not(view: ReachView) -> str:

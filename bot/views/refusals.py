@@ -194,4 +194,6 @@ def explain_refusal(refusal: Refusal) -> Explanation:
 
 def change_words(cure: str) -> str:
     """A cure as a sentence of its own."""
-    return f"What would change it: {cure[:1].lower()}{cure[1:]}"
+    first = cure.split(" ", 1)[0]
+    is_name = first.upper() == first and len(first) > 1  # MODE=MASTER_ONLY stays as it is written
+    return f"What would change it: {cure if is_name else cure[:1].lower() + cure[1:]}"

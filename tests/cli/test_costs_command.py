@@ -179,10 +179,10 @@ def test_costs_markdown_is_a_table_of_equities_venues_and_strategies() -> None:
     assert one.startswith("| $50.50 | kraken | breakout | none | BTC from $54.39, ")
 
 
-def test_costs_markdown_of_a_coin_that_can_never_be_traded_says_so() -> None:
+def test_costs_markdown_of_a_coin_that_cannot_be_traded_at_any_equity_says_so() -> None:
     dear = load_settings(env_file=None, environ={"KRAKEN_MAKER_FEE_PCT": "1.2", "KRAKEN_TAKER_FEE_PCT": "1.2"})
     report = costs_of(dear, equities=[250.0], venues=["kraken"], strategies=[Strategy.BREAKOUT])
-    assert "| BTC never | 2.43 %, " in costs_markdown(report)
+    assert "| BTC not now | 2.43 %, " in costs_markdown(report)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100])

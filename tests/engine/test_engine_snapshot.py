@@ -176,3 +176,41 @@ def test_snapshot_of_the_last_cycle_is_stored_at_the_end_of_the_run(tmp_path: Pa
     assert isinstance(stored, dict)
     assert (stored["at"], stored["cycle"]) == ("2024-06-01T00:02:00+00:00", 2)
     assert [position["symbol"] for position in stored["positions"]] == [BTC]
+
+
+# -- today's dollars
+
+
+def today(rig: Rig) -> float:
+    return float(rig.engine.snapshot(rig.now, rig.now)["today_pnl_usd"])
+
+
+def test_today_is_what_the_day_has_brought_whatever_was_paid_in(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "1000"}).entered()
+    rig.cycle(BTC=95.0)
+    lost = today(rig)
+    assert lost == pytest.approx(float(rig.engine._equity()) - 1000.0, abs=1e-6)
+    rig.venue.core.deposit("USD", D(5000))
+    rig.cycle()
+    rig.cycle()
+    assert rig.engine.book.deposits_usd == 6000
+    assert today(rig) == pytest.approx(lost, abs=1e-6)  # a deposit makes no loss larger
+    rig.restart()
+    rig.cycle()
+    assert today(rig) == pytest.approx(lost, abs=1e-6)
+
+
+def test_today_begins_anew_at_midnight(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "1000"}).entered()
+    before = rig.cycle(after_s=22 * 3600, BTC=95.0).equity
+    after = rig.cycle(after_s=4 * 3600, BTC=97.0)
+    assert today(rig) == pytest.approx(after.equity - before, abs=1e-6)
+
+
+def test_snapshot_of_another_version_is_forgotten_at_the_start(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    old = {"schema_version": 1, "coins": [{"symbol": BTC, "refusal": "signal_too_weak"}]}
+    rig.ledger.set_value(SNAPSHOT_KEY, old)
+    rig.restart()
+    assert rig.cycle().snapshot is not None

@@ -257,7 +257,7 @@ def test_measured_reward_abstains_below_twenty_trades(tmp_path: Path, changes: d
     assert rig.details(BTC)["reward"] is None
     reward, about = rig.engine.decider.reward(rig.now)
     assert math.isnan(reward)
-    assert about == "19 of 20 closed trades that it needs; it lets pass"
+    assert about == "19 closed, 19.0 of 20 trades that it needs, as they fade; it lets pass"
 
 
 @pytest.mark.parametrize(

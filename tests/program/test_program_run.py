@@ -152,3 +152,32 @@ def test_open_simulated_keeps_the_lock_only_while_open(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seed 15"), simulation(tmp_path, seed=9):
         pass
     simulate(tmp_path, 1)
+
+
+def test_money_is_given_once_whatever_the_settings_say_later(tmp_path: Path) -> None:
+    simulate(tmp_path, 2, PAPER_EQUITY="60")
+    for later in ({"PAPER_EQUITY": "6000"}, {"PRIMARY_BROKER": "KRAKEN", "SECONDARY_BROKER": "COINBASE"}):
+        (end,) = simulate(tmp_path, 1, **{"PAPER_EQUITY": "60", **later})
+        assert end.equity < 61
+
+
+def test_held_coin_that_is_no_longer_traded_keeps_its_stop_and_can_be_sold(tmp_path: Path) -> None:
+    simulate(tmp_path, 24)  # the default market begins with two trends
+    with simulation(tmp_path) as session:
+        held = {symbol for _, symbol in session.engine.book.positions}
+    assert held
+    other = ({"BTC/USD", "ETH/USD", "SOL/USD"} - held).pop().partition("/")[0]
+    (result,) = simulate(tmp_path, 1, TRADE_ONLY=other)
+    assert result.orders_placed == 0
+    with simulation(tmp_path, TRADE_ONLY=other) as session:
+        assert {symbol for _, symbol in session.engine.book.positions} == held
+        assert {order.symbol for order in session.engine.desk.live()} == held
+        session.engine.obey("flatten", {}, session.clock.now())
+        session.engine.cycle(session.clock.now())
+        assert session.engine.book.positions == {}
+
+
+def test_venue_that_still_holds_something_cannot_be_left_out(tmp_path: Path) -> None:
+    simulate(tmp_path, 24)
+    done = bot(tmp_path, "run", "--once", PRIMARY_BROKER="KRAKEN", SECONDARY_BROKER="NONE")
+    assert_fails(done, 78, "coinbase", "PRIMARY_BROKER or SECONDARY_BROKER", "flatten")

@@ -101,7 +101,7 @@ def test_status_in_dollars_tells_orders_risk_heat_and_server() -> None:
 def test_status_in_dollars_names_a_reason_once_for_each_venue() -> None:
     text = dollars(a_snapshot(reach=[NEVER, UNKNOWN, *DORMANT], strategy="breakout"))
     assert "Strategy breakout: buys a new 20-day high" in text
-    assert "coinbase BTC/USD never 13.2 %" in text
+    assert "coinbase BTC/USD not now 13.2 %" in text
     assert "coinbase BTC/USD unknown kraken BTC/USD from $54.39" in text
     assert "The ceiling is 3.0 % of equity per trade; no order is possible now." in text
     assert text.count("The account on kraken is worth $12.00; entries there begin at $50.00.") == 1
@@ -142,9 +142,10 @@ def test_status_json_has_the_figures_and_the_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "words"), [(REFUSED, "from $123.34"), (NEVER, "never"), (UNKNOWN, "unknown"), (DORMANT[0], "from $54.39")]
+    ("view", "words"),
+    [(REFUSED, "from $123.34"), (NEVER, "not now"), (UNKNOWN, "unknown"), (DORMANT[0], "from $54.39")],
 )
-def test_from_words_say_from_when_never_or_unknown(view: ReachView, words: str) -> None:
+def test_from_words_say_from_when_not_now_or_unknown(view: ReachView, words: str) -> None:
     assert from_words(view) == words
 
 
