@@ -156,6 +156,7 @@ def answer(question: Question, settings: Settings) -> SizeReport:
         caps=_caps(caps),
         win_rate_pct=100 * facts.edge.win_rate,
         edge_chance_pct=100 * facts.edge.chance,
+        trades=facts.trades,
         growth=curve,
         best_usd=best,
     )

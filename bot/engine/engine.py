@@ -195,6 +195,10 @@ class Engine:
             state.exits = {name: plan for name, plan in state.exits.items() if plan.reason != FLATTEN_REASON}
             if state.halted_by != "drawdown" or arguments.get("reset_drawdown"):
                 state.halted_by = ""
+            self.decider.refuser.forget(RefusalCode.PAUSED_BY_USER)
+            for coin in self._earlier.values():
+                if coin["refusal"] == RefusalCode.PAUSED_BY_USER:
+                    coin["refusal"] = coin["action"] = ""
             if arguments.get("reset_drawdown"):
                 self.performance = performance.reset_high_water(self.performance)
         with self._ledger.transaction():  # at once: the queue has forgotten the command
@@ -223,6 +227,7 @@ class Engine:
             equity_before = self._equity()
             self.performance = performance.with_flow(self.performance, flow.amount, equity_before)
             self.state.today_flows_usd += float(flow.amount)
+            self.state.stall_reason = ""  # of another equity; the next decision looks anew
             with self._ledger.transaction():
                 self._ledger.record_flow(flow)
                 self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))

@@ -90,6 +90,11 @@ class Refuser:
             notional_usd=notional_usd,
         )
 
+    def forget(self, code: RefusalCode) -> None:
+        """Show a reason no longer that has been lifted since; what is stored stays."""
+        for symbol in [symbol for symbol, refusal in self.last.items() if refusal.code is code]:
+            del self.last[symbol]
+
     def record(self, refusal: Refusal) -> None:
         """Store it, once per (bar, coin, code)."""
         self._ledger.record_refusal(refusal)

@@ -78,8 +78,8 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "Better results on paper, or time: old results fade.",
         ),
         _C.NO_EDGE: Explanation(
-            "The Kelly leg sizes alone (POSITION_SIZER=KELLY), and a trade has brought {actual} R on average, read "
-            "with caution: no edge is shown, so nothing is bought.",
+            "The Kelly leg sizes alone (POSITION_SIZER=KELLY), and the trades so far, read with caution, show no edge "
+            "({actual} R on average; 0 without any): nothing is bought.",
             "Another POSITION_SIZER, or better results on paper.",
         ),
         _C.RISK_REWARD: Explanation(

@@ -95,6 +95,8 @@ class SizeReport:
     caps: tuple[Cap, ...]
     win_rate_pct: float
     edge_chance_pct: float
+    trades: int
+    """Closed so far."""
     growth: tuple[GrowthPoint, ...]
     best_usd: float
     """Size with the highest expected growth; 0 where every size loses."""
@@ -194,7 +196,8 @@ def _legs(report: SizeReport, look: Look) -> Iterator[Line]:
     yield from table([Column("leg"), Column("of equity", right=True), Column("weight", right=True)], rows, look)
     text = f"Together {percent(report.blend_pct, digits=2)}; drawdown scale x {report.scale:.3f}, "
     yield from wrapped(f"{text}edge brake x {report.brake:g}: the wish is {money(report.wish_usd)}.", look)
-    text = f"The results, read with caution: {percent(report.win_rate_pct)} wins, an edge is "
+    whose = "The results, read with caution" if report.trades else "No trade is closed; assumed until then"
+    text = f"{whose}: {percent(report.win_rate_pct)} wins, an edge is "
     yield from wrapped(f"{text}{percent(report.edge_chance_pct)} likely.", look, style=Style.DIM)
 
 

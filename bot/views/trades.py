@@ -48,6 +48,8 @@ class TradesModel:
     net_usd: Decimal
     dust: dict[tuple[str, str], Dust]
     """What was too small to sell and is written off, by (account, symbol)."""
+    narrowed: bool = False
+    """Only one coin is listed; the totals are of all."""
 
 
 def read_trades(place: Place, *, limit: int, coin: str | None = None) -> TradesModel:
@@ -76,6 +78,7 @@ def read_trades(place: Place, *, limit: int, coin: str | None = None) -> TradesM
         results=results_of(book),
         net_usd=sum((trade.net_pnl for trade in book.trades), Decimal(0)),
         dust={key: dust for key, dust in book.dust.items() if is_coin(key[1], coin)},
+        narrowed=coin is not None,
     )
 
 
@@ -147,8 +150,9 @@ def _summary(model: TradesModel, look: Look) -> Iterator[Line]:
     results = model.results
     text = "No trade has been closed yet."
     if results.trades:
+        whose = "All coins: " if model.narrowed else ""
         text = (
-            f"{results.trades:,} closed: {results.wins:,} won, {results.losses:,} lost, "
+            f"{whose}{results.trades:,} closed: {results.wins:,} won, {results.losses:,} lost, "
             f"net {money(float(model.net_usd), signed=True)}. All fees so far: {money(float(results.fees_usd))}."
         )
     yield from wrapped(text, look, indent=" ")

@@ -356,6 +356,8 @@ def test_trades_of_another_coin_are_none(account: Path) -> None:
     document = json.loads(bot(account, "trades", "--json", "--coin", "eth").stdout)
     assert (document["closed"], document["open"], document["totals"]["trades"]) == ([], [], 1)
     assert len(json.loads(bot(account, "trades", "--json", "--coin", "btc").stdout)["closed"]) == 1
+    assert "All coins: 1 closed: " in bot(account, "trades", "--coin", "eth").stdout  # the sums are not narrowed
+    assert "All coins" not in bot(account, "trades").stdout
 
 
 # -- refusals

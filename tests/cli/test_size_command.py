@@ -429,3 +429,9 @@ def test_words_cover_what_the_sizer_can_name() -> None:
     assert {cap.code for report in reports() for cap in report.caps} <= set(CAP_WORDS)
     assert len({cap.code for report in reports() for cap in report.caps}) == len(Caps._fields)
     assert codes.REFUSAL_NAMES[codes.OK] in CAP_WORDS
+
+
+def test_size_without_a_trade_says_that_its_rates_are_assumed() -> None:
+    asked = ("--equity", "250", "--stop", "6")
+    assert "No trade is closed; assumed until then: 35.7 % wins" in " ".join(size(*asked).stdout.split())
+    assert "The results, read with caution" in " ".join(size(*asked, "--wins", "3", "--losses", "2").stdout.split())

@@ -214,3 +214,13 @@ def test_snapshot_of_another_version_is_forgotten_at_the_start(tmp_path: Path) -
     rig.ledger.set_value(SNAPSHOT_KEY, old)
     rig.restart()
     assert rig.cycle().snapshot is not None
+
+
+def test_resume_lifts_the_reason_that_only_a_resume_could_lift(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.control.put("pause")
+    assert strict(rig.first_cycle().snapshot)["coins"][0]["refusal"] == "paused_by_user"
+    rig.restart()
+    rig.control.put("resume")
+    assert strict(rig.cycle().snapshot)["coins"][0]["refusal"] == ""
+    assert ("paused_by_user", BTC) in rig.refusals()
