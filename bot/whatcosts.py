@@ -17,7 +17,8 @@ from bot.decide.sizer import Candidate, Limits
 from bot.domain.instrument import Instrument
 from bot.domain.modes import Strategy
 from bot.engine.exposure import gap_of
-from bot.engine.reach import STOP_ATR, Case, plan_of, rungs_of, view_of
+from bot.engine.reach import Case, plan_of, rungs_of, view_of
+from bot.engine.sizing import STOP_ATR
 from bot.scaling.ladder import SCALING_TIERS, tier_for
 from bot.settings_schema import Settings, configured_accounts
 from bot.venues.rules import PAPER_ACCOUNTS, paper_instruments

@@ -17,6 +17,7 @@ from bot.decide.costs import SLIPPAGE, Rules, break_even_move
 from bot.decide.growth import best_lots, growth
 from bot.decide.sizer import Blend, Candidate, Caps, Holdings, Limits, Order
 from bot.domain.instrument import Instrument
+from bot.domain.market import MAJOR_COINS
 from bot.domain.modes import ExitRule, Strategy
 from bot.domain.refusal import RefusalCode
 from bot.domain.tier import ScalingTier
@@ -36,7 +37,6 @@ EXAMPLE_PRICES: Mapping[str, float] = MappingProxyType({"BTC": 100_000.0, "ETH":
 EXAMPLE_VOLATILITIES: Mapping[str, float] = MappingProxyType({"BTC": 0.55, "ETH": 0.75, "SOL": 0.95})
 """Annual (quant 2.6)."""
 
-MAJORS = ("BTC", "ETH")
 DEFAULT = "default"
 
 
@@ -267,7 +267,7 @@ def limits_of(settings: Settings, tier: ScalingTier, max_positions: int | None) 
 
 
 def _gap(coin: str) -> float:
-    return sizer.GAP_MAJOR if coin in MAJORS else sizer.GAP_OTHER
+    return sizer.GAP_MAJOR if coin in MAJOR_COINS else sizer.GAP_OTHER
 
 
 def _held_usd(facts: _Facts) -> float:
@@ -335,8 +335,7 @@ def _refusal(facts: _Facts, settings: Settings, order: Order, reward: float) -> 
         if gate.active and settings.strategy is Strategy.BREAKOUT:
             return RefusalCode.RISK_REWARD.value, gate.limit, gate.used, "ratio"
         return "", 0.0, 0.0, ""
-    is_fraction = order.code in (codes.COSTS_TOO_HIGH, codes.EDGE_BRAKE, codes.DRAWDOWN)
-    factor, unit = (100.0, "pct") if is_fraction else (1.0, "ratio" if order.code == codes.NO_EDGE else "usd")
+    unit, factor = codes.UNITS.get(order.code, ("usd", 1.0))
     return codes.REFUSAL_NAMES[order.code], order.limit * factor, order.actual * factor, unit
 
 

@@ -53,7 +53,8 @@ def log_cycle(result: CycleResult, mode: str, *, signal_rejections: bool, entry_
     for reading in result.guards_activated:
         # That the allowed positions are all open, or a second venue is empty, is no reason to worry.
         level = "INFO" if reading.name in ("positions", "venue_minimum") else "WARNING"
-        logger.log(level, "{} limit {} is active: {}", mode, reading.name, reading.action)
+        name = f"{reading.name} ({reading.about})" if reading.about else reading.name
+        logger.log(level, "{} limit {} is active: {}", mode, name, reading.action)
     if result.decided and result.snapshot is not None:
         _log_decisions(result.snapshot, mode, signal_rejections=signal_rejections, entry_blocks=entry_blocks)
     logger.info(_canonical_line(result, mode))

@@ -50,6 +50,18 @@ REFUSAL_NAMES = (
     "minimum_trade",
 )
 
+UNITS = {
+    SIGNAL_TOO_WEAK: ("score", 1.0),
+    COSTS_TOO_HIGH: ("pct", 100.0),
+    PRICE_MOVED: ("pct", 100.0),
+    EDGE_BRAKE: ("pct", 100.0),
+    DRAWDOWN: ("pct", 100.0),
+    NO_EDGE: ("ratio", 1.0),
+    RISK_REWARD: ("ratio", 1.0),
+    NO_BREAKOUT: ("count", 1.0),
+}
+"""By code: the unit that the outside uses for its limit and actual value, and the factor to it; all others are USD."""
+
 HOLD = 0
 ENTER = 1
 ADD = 2

@@ -8,6 +8,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 MS_PER_SECOND = 1_000
+MAJOR_COINS = ("BTC", "ETH")
+"""Deep enough markets for a smaller allowance behind the stop (quant, correction 6)."""
+
 MS_PER_DAY = 86_400_000
 
 TIMEFRAME_MS: dict[str, int] = {

@@ -48,6 +48,10 @@ class RefusalCode(StrEnum):
     ORDER_REJECTED = "order_rejected"
 
 
+Reason = tuple[RefusalCode, float, float, str]
+"""A refusal before it is one: (code, limit, actual value, unit)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """An entry that was not taken; ``limit`` and ``actual`` are in the code's own unit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.decide.sizer import FEE_BUDGET
 from bot.domain.modes import ExitRule, Strategy, TradingMode
 
 
@@ -54,7 +55,7 @@ class EngineConfig:
     decision_delay_s: float = 60.0
     """A bar is decided at least this long after its close: venues correct the last trades late."""
     stall_days: float = 14.0
-    fee_budget_frac: float = 0.01
+    fee_budget_frac: float = FEE_BUDGET
     """Share of equity that 30 days of fees may take (quant 3c)."""
     max_spread_frac: float = 0.005
     """Widest spread, as a share of the middle, at which anything is entered."""

@@ -27,7 +27,7 @@ from bot.engine.desk import OrderDesk
 from bot.engine.exposure import Entry, Exposure
 from bot.engine.gates import Gates
 from bot.engine.refuser import Refuser
-from bot.engine.sizing import Sized, Sizing, Standing
+from bot.engine.sizing import STOP_ATR, Sized, Sizing, Standing
 from bot.engine.state import EngineState, ExitPlan
 from bot.ports import DecisionRecord, Ledger
 
@@ -149,7 +149,7 @@ class Decider:
         return Coin(
             history.score(),
             history.volatility(),
-            exits.stop_distance(history.atr(), price, self.sizing.stop_atr),
+            exits.stop_distance(history.atr(), price, STOP_ATR[self._config.strategy]),
             price,
             close,
             held + pending,

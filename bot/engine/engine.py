@@ -25,7 +25,7 @@ from bot.engine.decision import Decider
 from bot.engine.desk import OrderDesk
 from bot.engine.dust import write_off_dust
 from bot.engine.exits import ExitPlanner
-from bot.engine.exposure import Entry
+from bot.engine.exposure import Entry, heat_usd
 from bot.engine.facts import GuardFacts, has_failed, quotes_of, venues_of
 from bot.engine.flows import FlowDetector
 from bot.engine.guards import Guards
@@ -104,10 +104,9 @@ class Engine:
             histories=self.decider.histories,
         )
         earlier = ledger.value(SNAPSHOT_KEY)
-        known = isinstance(earlier, dict) and earlier.get("schema_version") == SNAPSHOT_SCHEMA_VERSION
-        self._earlier: dict[str, CoinView] = (
-            {coin["symbol"]: coin for coin in earlier["coins"]} if known and isinstance(earlier, dict) else {}
-        )
+        self._earlier: dict[str, CoinView] = {}
+        if isinstance(earlier, dict) and earlier.get("schema_version") == SNAPSHOT_SCHEMA_VERSION:
+            self._earlier = {coin["symbol"]: coin for coin in earlier["coins"]}
         self._measured = self.performance
         self._cycle = 0
         self._adopted = False
@@ -135,7 +134,7 @@ class Engine:
         self._protect(now)
         tier_change = self._scale(now)
         decided, entries = self._decide(now) if decides else ([], [])
-        self._execute(entries, now)
+        self._execute(entries, now, decided=bool(decided))
         next_cycle_at = now + timedelta(seconds=self.config.poll_s)
         snapshot = self._record(now, next_cycle_at)
         return CycleResult(
@@ -245,6 +244,7 @@ class Engine:
         since = parse_time(self.state.streak_counts_from)
         accounts = self.accounts.values()
         reward, reward_about = self.decider.reward(now)
+        stakes = self.decider.exposure.stakes()
         self.guards.evaluate(
             GuardFacts(
                 now=now,
@@ -255,8 +255,8 @@ class Engine:
                 cash_frac=float(self.book.cash_usd / equity) if equity > 0 else 1.0,
                 positions=len(self.book.positions),
                 max_positions=self._max_positions(),
-                heat_usd=self.decider.exposure.heat_usd(),
-                fees_usd=self.decider.exposure.fees_usd(now),
+                heat_usd=heat_usd(stakes),
+                fees_usd=self.decider.exposure.fees_usd(now, stakes),
                 venues=venues_of(accounts, self.decider.gates, self.config),
                 quotes=quotes_of(accounts, self.config.symbols, now),
                 reward=reward,
@@ -321,10 +321,11 @@ class Engine:
         self._watch_stall(standing, now)
         return symbols, entries
 
-    def _execute(self, entries: list[Entry], now: datetime) -> None:
+    def _execute(self, entries: list[Entry], now: datetime, *, decided: bool) -> None:
         self._keeper.save()  # stop distances and exit plans are durable before anything is sent
-        for key in self.exit_planner.plan_all(now):  # a bar that came with the decision raises stops
-            self.protector.protect(key, now)
+        if decided:  # the bar that came with it raises stops
+            for key in self.exit_planner.plan_all(now):
+                self.protector.protect(key, now)
         for name in list(self.state.exits):
             self.protector.protect(key_of(name), now)
         for entry in entries:

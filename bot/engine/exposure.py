@@ -10,6 +10,7 @@ from decimal import Decimal
 from bot.books.book import Book
 from bot.decide import sizer
 from bot.decide.costs import SLIPPAGE, loss_per_unit
+from bot.domain.market import MAJOR_COINS
 from bot.domain.orders import Purpose
 from bot.engine.account import Account, PositionKey, key_text
 from bot.engine.desk import OrderDesk
@@ -17,7 +18,6 @@ from bot.engine.history import History
 from bot.engine.state import EngineState
 
 FEE_WINDOW_DAYS = 30
-MAJORS = ("BTC/", "ETH/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,12 @@ class Stake:
 
 def gap_of(symbol: str) -> float:
     """Loss beyond the stop to reckon with, as a share of notional."""
-    return sizer.GAP_MAJOR if symbol.startswith(MAJORS) else sizer.GAP_OTHER
+    return sizer.GAP_MAJOR if symbol.partition("/")[0] in MAJOR_COINS else sizer.GAP_OTHER
+
+
+def heat_usd(stakes: Sequence[Stake]) -> float:
+    """What all stops together would cost now."""
+    return sum(stake.heat_usd for stake in stakes)
 
 
 class Exposure:
@@ -76,24 +81,20 @@ class Exposure:
         found.extend(self._of_entry(e.account.name, e.symbol, e.notional_usd, e.stop_frac) for e in entries)
         return found
 
-    def heat_usd(self) -> float:
-        """What all stops together would cost now."""
-        return sum(stake.heat_usd for stake in self.stakes())
-
-    def fees_usd(self, now: datetime, entries: Sequence[Entry] = ()) -> float:
+    def fees_usd(self, now: datetime, stakes: Sequence[Stake]) -> float:
         """Fees of the last 30 UTC days, and those due when everything at stake is bought and sold."""
         today = now.date()
         days = (self._book.days.get(today - timedelta(days=back)) for back in range(FEE_WINDOW_DAYS))
         paid = float(sum((day.fees for day in days if day is not None), Decimal(0)))
-        return paid + sum(stake.fees_due_usd for stake in self.stakes(entries))
+        return paid + sum(stake.fees_due_usd for stake in stakes)
 
-    def shares(self, entries: Sequence[Entry], equity: float) -> tuple[list[str], list[float], list[float]]:
+    def shares(self, stakes: Sequence[Stake], equity: float) -> tuple[list[str], list[float], list[float]]:
         """Coins, shares of equity and annual volatilities of everything at stake.
 
         One entry per coin over all accounts: a coin moves with itself, whatever the correlation of any two is.
         """
         by_coin: dict[str, float] = {}
-        for stake in self.stakes(entries):
+        for stake in stakes:
             by_coin[stake.symbol] = by_coin.get(stake.symbol, 0.0) + stake.usd / equity
         return list(by_coin), list(by_coin.values()), [self._volatility(symbol) for symbol in by_coin]
 

@@ -9,12 +9,9 @@ from decimal import Decimal
 from bot.books.book import Book
 from bot.decide import guards
 from bot.domain.market import Ticker
-from bot.domain.refusal import RefusalCode
+from bot.domain.refusal import Reason, RefusalCode
 from bot.engine.account import Account, PositionKey
 from bot.engine.config import EngineConfig
-
-Unfit = tuple[RefusalCode, float, float, str]
-"""Why not: (code, limit, actual value, unit)."""
 
 
 class Gates:
@@ -27,7 +24,7 @@ class Gates:
 
     def why_unfit(
         self, account: Account, symbol: str, taken: set[PositionKey], max_positions: int, now: datetime
-    ) -> Unfit | None:
+    ) -> Reason | None:
         """Why this account takes no entry in the symbol, or None; ``taken`` are positions and entries."""
         if not account.fresh:
             return RefusalCode.VENUE_UNKNOWN, 0.0, 0.0, "count"
@@ -42,7 +39,7 @@ class Gates:
             return RefusalCode.VENUE_DORMANT, worth.limit, worth.used, "usd"
         return self._why_price_unfit(account, symbol, ticker, now)
 
-    def _why_price_unfit(self, account: Account, symbol: str, ticker: Ticker, now: datetime) -> Unfit | None:
+    def _why_price_unfit(self, account: Account, symbol: str, ticker: Ticker, now: datetime) -> Reason | None:
         age = guards.stale_data((now - ticker.at).total_seconds(), self._config.stale_after_s)
         if age.active:
             return RefusalCode.STALE_DATA, age.limit / 3600, age.used / 3600, "hours"

@@ -10,7 +10,7 @@ from itertools import combinations
 from bot.decide import guards
 from bot.decide.guards import Limit
 from bot.domain.modes import EngineMode
-from bot.domain.refusal import GuardReading, RefusalCode
+from bot.domain.refusal import GuardReading, Reason, RefusalCode
 from bot.engine.config import EngineConfig
 from bot.engine.facts import GuardFacts, QuoteFacts
 from bot.engine.flows import TRANSFER_WINDOW
@@ -24,9 +24,6 @@ REWARD_SHOWN_MAX = 99.0
 
 _FACTORS = {"pct": 100.0, "hours": 1 / 3600}
 """From the core's fractions and seconds to the unit of a reading."""
-
-EntryBlock = tuple[RefusalCode, float, float, str]
-"""Why nothing may be entered on any account: (code, limit, actual, unit)."""
 
 
 class Guards:
@@ -147,7 +144,7 @@ class Guards:
             return f"{most} cycles in a row failed; entries again after {most} good ones, or `resume`"
         return ""
 
-    def entry_block(self, now: datetime) -> EntryBlock | None:
+    def entry_block(self, now: datetime) -> Reason | None:
         """Why nothing may be entered now on any account: (code, limit, actual, unit), or None."""
         by_name, state = self._by_name, self._state
         if state.halted_by == "drawdown":
@@ -329,7 +326,7 @@ def _where(quote: QuoteFacts) -> str:
     return f"{quote.symbol} on {quote.account}"
 
 
-def _block(code: RefusalCode, reading: GuardReading) -> EntryBlock:
+def _block(code: RefusalCode, reading: GuardReading) -> Reason:
     return code, reading.limit, reading.used, reading.unit
 
 

@@ -7,29 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.decide import allocation, breakout, codes, exits, guards, reach
+from bot.decide import allocation, codes, exits, guards, reach
 from bot.decide.costs import SLIPPAGE, Rules, break_even_move, loss_per_unit
 from bot.decide.kelly import Edge
 from bot.decide.reach import Plan, Rung
 from bot.decide.risk import drawdown_scale
 from bot.decide.sizer import Candidate, Limits
 from bot.domain.modes import ExitRule, Strategy
-from bot.domain.refusal import RefusalCode
+from bot.domain.refusal import Reason, RefusalCode
 from bot.domain.snapshot import ReachView
 from bot.domain.tier import ScalingTier
 from bot.engine.account import Account
 from bot.engine.config import EngineConfig
 from bot.engine.decision import Decider
 from bot.engine.exposure import gap_of
-from bot.engine.refuser import HISTORY_NEEDED_DAYS, UNITS
-from bot.engine.sizing import RULE_CODES, Standing
+from bot.engine.refuser import HISTORY_NEEDED_DAYS
+from bot.engine.sizing import STOP_ATR, Standing, target_rule
 from bot.scaling.ladder import SCALING_TIERS
-
-STOP_ATR = {Strategy.ALLOCATION: allocation.STOP_ATR, Strategy.BREAKOUT: breakout.STOP_ATR}
-"""Distance of the first stop in daily ATR."""
-
-Refused = tuple[RefusalCode, float, float, str]
-"""Why there is no order: (code, limit, actual, unit)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +82,7 @@ def plan_of(
         scale = drawdown_scale(drawdown, max_drawdown)
         share = allocation.target_share(1.0, volatility, math.inf, coins, scale)
         return Plan(share, -1, reward, min_reward, trades, drawdown, day_loss)
-    rule = RULE_CODES[exit_rule]
-    rule = rule if exits.target_count(rule, 1) > 0 else -1
-    return Plan(math.inf, rule, reward, min_reward, trades, drawdown, day_loss)
+    return Plan(math.inf, target_rule(exit_rule), reward, min_reward, trades, drawdown, day_loss)
 
 
 def view_of(case: Case) -> ReachView:
@@ -204,7 +196,7 @@ def reach_views(
     return views
 
 
-def _first_refusal(case: Case) -> Refused | None:
+def _first_refusal(case: Case) -> Reason | None:
     """What stops an entry before its size is asked for."""
     if case.equity < case.activation:
         return RefusalCode.BELOW_ACTIVATION, case.activation, case.equity, "usd"
@@ -213,12 +205,12 @@ def _first_refusal(case: Case) -> Refused | None:
     return None
 
 
-def _from_core(core_code: int, limit: float, actual: float) -> Refused:
-    unit, factor = UNITS.get(core_code, ("usd", 1.0))
+def _from_core(core_code: int, limit: float, actual: float) -> Reason:
+    unit, factor = codes.UNITS.get(core_code, ("usd", 1.0))
     return RefusalCode(codes.REFUSAL_NAMES[core_code]), limit * factor, actual * factor, unit
 
 
-def _unknown(account: str, symbol: str, refused: Refused) -> ReachView:
+def _unknown(account: str, symbol: str, refused: Reason) -> ReachView:
     """Say why nothing is known of a coin on a venue."""
     return _view(
         account,
@@ -244,7 +236,7 @@ def _view(
     risk_pct: float,
     round_trip_pct: float,
     round_trip_usd: float,
-    refused: Refused | None,
+    refused: Reason | None,
     from_equity: float,
 ) -> ReachView:
     code, limit, actual, unit = refused if refused is not None else ("", math.nan, math.nan, "")

@@ -11,18 +11,6 @@ from bot.domain.refusal import Refusal, RefusalCode
 from bot.engine.history import History
 from bot.ports import Ledger
 
-UNITS = {
-    codes.SIGNAL_TOO_WEAK: ("score", 1.0),
-    codes.COSTS_TOO_HIGH: ("pct", 100.0),
-    codes.PRICE_MOVED: ("pct", 100.0),
-    codes.EDGE_BRAKE: ("pct", 100.0),
-    codes.DRAWDOWN: ("pct", 100.0),
-    codes.NO_EDGE: ("ratio", 1.0),
-    codes.RISK_REWARD: ("ratio", 1.0),
-    codes.NO_BREAKOUT: ("count", 1.0),
-}
-"""Unit and factor of a core code's limit and actual value; all others are USD."""
-
 HISTORY_NEEDED_DAYS = 91.0
 """Six lookbacks of the trend ensemble must be ready: the sixth needs 90 bars before the newest."""
 
@@ -74,7 +62,7 @@ class Refuser:
     ) -> Refusal:
         """Make a refusal of a code and values of the decision core."""
         code = RefusalCode(codes.REFUSAL_NAMES[core_code])
-        unit, factor = UNITS.get(core_code, ("usd", 1.0))
+        unit, factor = codes.UNITS.get(core_code, ("usd", 1.0))
         if core_code == codes.HISTORY_TOO_SHORT:
             unit, limit, actual = "days", HISTORY_NEEDED_DAYS, float(len(self._histories[symbol]))
         assert not math.isnan(limit), f"{code} without a limit"

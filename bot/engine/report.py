@@ -25,6 +25,7 @@ from bot.domain.snapshot import (
 from bot.engine.account import Account, key_text
 from bot.engine.config import EngineConfig
 from bot.engine.decision import Decider
+from bot.engine.exposure import heat_usd
 from bot.engine.reach import reach_views
 from bot.engine.state import EngineState
 
@@ -93,7 +94,7 @@ def build_snapshot(
         max_positions=totals.max_positions,
         risk_per_trade_pct=totals.risk_pct,
         effective_risk_pct=max(risks) if risks else None,
-        heat_usd=decider.exposure.heat_usd(),
+        heat_usd=heat_usd(decider.exposure.stakes()),
         heat_limit_usd=heat_limit(config.daily_loss_frac, totals.day_loss, config.drawdown_frac, totals.drawdown)
         * totals.equity,
         next_decision_at=decider.bars.next_decision_at(now).isoformat(),

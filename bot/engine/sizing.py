@@ -16,14 +16,17 @@ from bot.decide.intents import Coin
 from bot.decide.kelly import Edge
 from bot.decide.sizer import Blend, Candidate, Caps, Holdings, Limits, Order
 from bot.domain.modes import ExitRule, Strategy
-from bot.domain.refusal import RefusalCode
+from bot.domain.refusal import Reason
 from bot.engine.account import Account
 from bot.engine.config import EngineConfig
 from bot.engine.desk import OrderDesk
-from bot.engine.exposure import Entry, Exposure, gap_of
+from bot.engine.exposure import Entry, Exposure, gap_of, heat_usd
 
 RULE_CODES = {rule: code for code, rule in enumerate(ExitRule)}
 """The core's number of an exit rule: its place in the enumeration."""
+
+STOP_ATR = {Strategy.ALLOCATION: allocation.STOP_ATR, Strategy.BREAKOUT: breakout.STOP_ATR}
+"""Distance of the first stop in daily ATR."""
 
 RESULTS_KEPT = 500
 """Older results have faded to nothing: 500 trades are years."""
@@ -41,7 +44,7 @@ class Standing:
     day_loss: float
     risk_frac: float
     max_positions: int
-    block: tuple[RefusalCode, float, float, str] | None
+    block: Reason | None
     """What forbids entries on all accounts."""
     halted: bool
     """Nothing is sold either: positions keep their stops."""
@@ -69,6 +72,12 @@ class Record:
     counted: float
 
 
+def target_rule(rule: ExitRule) -> int:
+    """The core's number of a rule with price targets, -1 for one without."""
+    code = RULE_CODES[rule]
+    return code if exits.target_count(code, 1) > 0 else -1
+
+
 class Sizing:
     """Sizes entries of both strategies, and knows what the account's own results say."""
 
@@ -87,11 +96,6 @@ class Sizing:
         self._desk = desk
         self._exposure = exposure
         self._record: tuple[int, date, Record] | None = None
-
-    @property
-    def stop_atr(self) -> float:
-        """Distance of the first stop in daily ATR."""
-        return allocation.STOP_ATR if self._config.strategy is Strategy.ALLOCATION else breakout.STOP_ATR
 
     def record(self, now: datetime) -> Record:
         """Read the closed trades; once a day and once per trade, as they age by days."""
@@ -186,8 +190,7 @@ class Sizing:
 
     @property
     def _has_targets(self) -> bool:
-        rule = self._config.exit_rule
-        return self._config.strategy is Strategy.BREAKOUT and rule in (ExitRule.LADDER, ExitRule.RUNNER)
+        return self._config.strategy is Strategy.BREAKOUT and target_rule(self._config.exit_rule) >= 0
 
     def reward_words(self, now: datetime) -> str:
         """Where the measured risk:reward stands, for rules without price targets; '' for those with."""
@@ -242,7 +245,8 @@ class Sizing:
         entries: Sequence[Entry],
         trades: int,
     ) -> Holdings:
-        symbols, shares, volatilities = self._exposure.shares(entries, standing.equity)
+        stakes = self._exposure.stakes(entries)
+        symbols, shares, volatilities = self._exposure.shares(stakes, standing.equity)
         correlations = [1.0 if held == symbol else sizer.CORRELATION for held in symbols]
         return Holdings(
             equity=standing.equity,
@@ -251,9 +255,9 @@ class Sizing:
             venue_free_cash=self._free_on(account),
             drawdown=standing.drawdown,
             day_loss=standing.day_loss,
-            heat_usd=sum(stake.heat_usd for stake in self._exposure.stakes(entries)),
+            heat_usd=heat_usd(stakes),
             variance=sizer.book_variance(shares, volatilities, sizer.CORRELATION),
             covariance=sizer.book_covariance(coin.volatility, shares, volatilities, correlations),
-            fees_usd=self._exposure.fees_usd(standing.now, entries),
+            fees_usd=self._exposure.fees_usd(standing.now, stakes),
             trades=trades,
         )

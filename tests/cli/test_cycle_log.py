@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import cast
 
 import pytest
 from loguru import logger
@@ -11,6 +12,7 @@ from bot.cli.log import log_cycle
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
 from bot.domain.refusal import GuardReading
+from bot.domain.snapshot import Snapshot
 from bot.engine.engine import CycleResult
 
 NOW = datetime(2026, 2, 3, 0, 1, tzinfo=UTC)
@@ -24,8 +26,8 @@ def lines() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-def reading(name: str, action: str) -> GuardReading:
-    return GuardReading(name=name, used=2.0, limit=2.0, unit="count", active=True, action=action)
+def reading(name: str, action: str, about: str = "") -> GuardReading:
+    return GuardReading(name=name, used=2.0, limit=2.0, unit="count", active=True, action=action, about=about)
 
 
 def test_cycle_log_tells_rejections_and_limits_and_ends_with_the_canonical_line(lines: list[str]) -> None:
@@ -57,7 +59,11 @@ def test_cycle_log_tells_rejections_and_limits_and_ends_with_the_canonical_line(
         orders_placed=1,
         decided=(),
         tier_change="",
-        guards_activated=(reading("daily_loss", "no entries today"), reading("positions", "no new coin")),
+        guards_activated=(
+            reading("daily_loss", "no entries today"),
+            reading("positions", "no new coin"),
+            reading("venue_minimum", "no entries there", "kraken"),
+        ),
         next_cycle_at=NOW,
         snapshot=None,
     )
@@ -66,6 +72,52 @@ def test_cycle_log_tells_rejections_and_limits_and_ends_with_the_canonical_line(
         "WARNING|SIMULATED stop order for BTC/USD on kraken rejected: volume minimum not met",
         "WARNING|SIMULATED limit daily_loss is active: no entries today",
         "INFO|SIMULATED limit positions is active: no new coin",
+        "INFO|SIMULATED limit venue_minimum (kraken) is active: no entries there",
         "INFO|cycle mode=SIMULATED at=2026-02-03T00:01:00Z engine=REDUCE_ONLY equity=99.50 tier=STARTER "
         'drawdown_pct=0.50 exposure_pct=25.0 orders=1 fills=0 reason="the daily loss limit was reached"',
     ]
+
+
+def decided(**refusals: str) -> CycleResult:
+    """A cycle that has decided: coin to the code that refused it, '' for one that was entered."""
+    coins = [
+        {
+            "symbol": symbol,
+            "score": 0.5,
+            "action": "enter",
+            "refusal": code,
+            "refusal_limit": 0.75,
+            "refusal_actual": 0.5,
+            "refusal_unit": "score",
+            "refusal_account": "kraken",
+        }
+        for symbol, code in refusals.items()
+    ]
+    return CycleResult(
+        at=NOW,
+        equity=99.5,
+        drawdown_frac=0.0,
+        exposure_frac=0.0,
+        mode=EngineMode.ACTIVE,
+        reason="",
+        tier="STARTER",
+        fills=(),
+        rejections=(),
+        orders_placed=0,
+        decided=tuple(refusals),
+        tier_change="",
+        guards_activated=(),
+        next_cycle_at=NOW,
+        snapshot=cast(Snapshot, {"coins": coins}),
+    )
+
+
+@pytest.mark.parametrize("signals", [True, False])
+@pytest.mark.parametrize("blocks", [True, False])
+def test_log_switches_tell_weak_signals_and_blocked_entries_apart(
+    lines: list[str], signals: bool, blocks: bool
+) -> None:
+    result = decided(BTC="signal_too_weak", ETH="no_breakout", SOL="cash_buffer", ADA="")
+    log_cycle(result, "SIMULATED", signal_rejections=signals, entry_blocks=blocks)
+    told = [line.partition("SIMULATED ")[2][:3] for line in lines[:-1]]  # the last is the canonical line
+    assert told == ["BTC", "ETH"] * signals + ["SOL"] * blocks + ["ADA"]  # what was entered is always told

@@ -403,9 +403,9 @@ def test_fees_count_for_thirty_days_and_those_that_are_due_always(tmp_path: Path
     exposure = rig.engine.decider.exposure
     due = float(QUANTITY) * float(rig.venue.inner.tickers()[BTC].bid) * 0.012  # 17.98 at the bid of 99.85: .2158
     assert due == pytest.approx(0.2158, abs=1e-4)
-    assert exposure.fees_usd(rig.now) == pytest.approx(0.108 + due)
-    assert exposure.fees_usd(rig.now + timedelta(days=29)) == pytest.approx(0.108 + due)
-    assert exposure.fees_usd(rig.now + timedelta(days=30)) == pytest.approx(due)
+    assert exposure.fees_usd(rig.now, exposure.stakes()) == pytest.approx(0.108 + due)
+    assert exposure.fees_usd(rig.now + timedelta(days=29), exposure.stakes()) == pytest.approx(0.108 + due)
+    assert exposure.fees_usd(rig.now + timedelta(days=30), exposure.stakes()) == pytest.approx(due)
 
 
 # -- cash

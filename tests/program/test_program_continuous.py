@@ -22,6 +22,7 @@ from bot.books import performance
 from bot.bootstrap import open_replay
 from bot.domain.orders import Purpose, Side
 from bot.engine.engine import CycleResult, Engine
+from bot.engine.exposure import heat_usd
 from bot.engine.runner import RunTally, run_engine
 from bot.settings import load_settings
 from bot.storage.candle_files import open_source
@@ -64,8 +65,10 @@ class Watch:
             taken = set(book.positions) | {(order.account, order.symbol) for order in resting}
             assert len(taken) <= POSITIONS[result.tier]
             assert float(book.cash_usd) - cost >= 0.15 * equity - 0.01
-            assert self.engine.decider.exposure.heat_usd() <= 0.06 * equity * (1 + 1e-6)
-            assert self.engine.decider.exposure.fees_usd(result.at) <= 0.01 * equity * (1 + 1e-6)
+            exposure = self.engine.decider.exposure
+            stakes = exposure.stakes()
+            assert heat_usd(stakes) <= 0.06 * equity * (1 + 1e-6)
+            assert exposure.fees_usd(result.at, stakes) <= 0.01 * equity * (1 + 1e-6)
 
 
 class Replayed(NamedTuple):
