@@ -261,7 +261,8 @@ def _offline_costs(settings: Settings) -> Costs:
 
     cases = costs_of(settings, equities=(float(settings.paper_equity),)).cases
     return Costs(
-        source="PAPER_EQUITY, all of it on one venue, at example prices; no account has run within 2 days (a replay is none)",
+        source="PAPER_EQUITY, all of it on one venue, at example prices; "
+        "no account has run within 2 days (a replay is none)",
         strategy=cases[0].strategy,
         equity_usd=cases[0].equity_usd,
         risk_ceiling_pct=cases[0].risk_ceiling_pct,

@@ -664,7 +664,7 @@ def test_money_lines_without_an_account_are_those_of_the_paper_equity(account: P
     checks = looked(folder, now=NOW + timedelta(hours=49), PAPER_EQUITY="60", SECONDARY_BROKER="NONE")
     assert checks["money", "strategy"].found == (
         "allocation with $60.00: PAPER_EQUITY, all of it on one venue, at example prices; "
-        "no account has run within 2 days"
+        "no account has run within 2 days (a replay is none)"
     )
     assert {name for area, name in checks if area == "money"} == {
         "strategy",
