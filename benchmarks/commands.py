@@ -2,9 +2,9 @@
 
     python benchmarks/commands.py [RUNS]
 
-Limits: status and the summary script 0.2 s and 25 MB; import of the run-time set and the first
-screen 2 s; --help 0.2 s and 20 MB; ccxt by the light way half the time and two thirds of the
-memory of its plain import, both measured here.
+Limits: status and the summary script 0.2 s and 25 MB; doctor --quick 0.5 s; import of what the live bot imports
+and the first screen 2 s; --help 0.2 s and 20 MB; ccxt by the light way half the time and two thirds of the memory
+of its plain import, both measured here. The live bot itself is measured by live.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from pathlib import Path
 
 from measure import PYTHON, ROOT, Figures, measure, report
 
-RUNTIME_IMPORTS = "import ccxt, click, dotenv, loguru, rich.live, tenacity"
 PLAIN_CCXT = "import ccxt"
 LIGHT_CCXT = "from bot.venues.ccxt_loader import load_exchange_classes; load_exchange_classes()"
+RUNTIME_IMPORTS = f"import dotenv, rich.live, bot.bootstrap_live, bot.cli.outside, bot.cli.run; {LIGHT_CCXT}"
+"""All that `run --live` loads on a terminal; aiohttp and the rest of ccxt's requirements are not among it."""
+UNHEALTHY = 4
+"""Exit code of doctor and status where something needs attention: here, that the bot does not run any more."""
 
 
 def main() -> None:
@@ -28,13 +31,20 @@ def main() -> None:
         here = Path(state)
         environ = {"STATE_DIR": state}
         # A hundred cycles first: status then has positions, refusals and days to show.
-        measure([*bot, "run", "--cycles", "100", "--interval", "0"], runs=1, cwd=here, environ=environ)
+        simulated = [*bot, "run", "--simulated"]
+        measure([*simulated, "--cycles", "100", "--interval", "0"], runs=1, cwd=here, environ=environ)
         fits = [
             report(
                 "bot.py status",
                 measure([*bot, "status"], runs=runs, cwd=here, environ=environ),
                 limit_s=0.2,
                 limit_mb=25,
+            ),
+            report(
+                "bot.py doctor --quick",
+                measure([*bot, "doctor", "--quick"], runs=runs, cwd=here, environ=environ, ok=(0, UNHEALTHY)),
+                limit_s=0.5,
+                limit_mb=None,
             ),
             report(
                 "scripts/scaling_summary.py",
@@ -49,14 +59,14 @@ def main() -> None:
                 limit_mb=20,
             ),
             report(
-                "import of the run-time set",
-                measure([PYTHON, "-c", RUNTIME_IMPORTS], runs=runs, cwd=here),
+                "import of what run --live imports",
+                measure([PYTHON, "-c", RUNTIME_IMPORTS], runs=runs, cwd=ROOT),
                 limit_s=2,
                 limit_mb=None,
             ),
             report(
-                "first screen: bot.py run --once",
-                measure([*bot, "run", "--once"], runs=runs, cwd=here, environ=environ),
+                "first screen: bot.py run --once --simulated",
+                measure([*simulated, "--once"], runs=runs, cwd=here, environ=environ),
                 limit_s=2,
                 limit_mb=None,
             ),

@@ -21,10 +21,10 @@ from bot.domain.modes import TradingMode
 from bot.engine.config import EngineConfig
 from bot.engine.engine import Engine
 from bot.engine.tiers import TierKeeper
-from bot.ports import Clock
+from bot.ports import Clock, Venue
 from bot.scaling.ladder import SCALING_TIERS
 from bot.scaling.state import TierState
-from bot.settings_schema import AccountMode, Settings, configured_accounts, leg_weights
+from bot.settings_schema import AccountMode, RouteBy, Settings, configured_accounts, leg_weights
 from bot.storage.candle_files import SourceData
 from bot.storage.control import ControlQueue
 from bot.storage.ledger import SqliteLedger
@@ -43,8 +43,12 @@ __all__ = [
     "CONTROL_FOLDER",
     "PAPER_ACCOUNTS",
     "Session",
+    "engine_config_of",
+    "half_missing",
     "open_replay",
     "open_simulated",
+    "paper_fees",
+    "session_of",
     "split_equity",
 ]
 
@@ -59,6 +63,9 @@ DEFAULT_SEED = 15
 
 STALE_AFTER_S = 900.0
 """A price older than this, or than half a bar where bars are longer, is no price to enter at."""
+
+CROSSING_ACCOUNTS = frozenset({"kraken"})
+"""Where the taker fee may still pay for an entry that nobody sold to (quant, correction 10)."""
 
 CONTROL_FOLDER = "control"
 
@@ -127,7 +134,7 @@ def open_replay(
             if amount:
                 venue.deposit("USD", amount)
             venues.append(venue)
-        config = _engine_config(
+        config = engine_config_of(
             settings,
             mode=TradingMode.REPLAY,
             coins=coins,
@@ -138,7 +145,7 @@ def open_replay(
             not_traded=data.missing,
         )
         ledger = stack.enter_context(SqliteLedger(ledger_path(folder), durable=False))
-        return _session(config, venues, clock, folder, stack.pop_all(), ledger=ledger)
+        return session_of(config, venues, clock, folder, stack.pop_all(), ledger=ledger)
 
 
 def open_simulated(
@@ -161,14 +168,14 @@ def open_simulated(
         stack.enter_context(ModeLock(folder, now=now, command=command))
         store = SimulationStore(JsonStateFile(folder / PAPER_ACCOUNTS_NAME, durable=False))
         if store.stored and not ledger_path(folder).exists():
-            raise ConfigError(_half_missing(folder, ledger_path(folder)))
+            raise ConfigError(half_missing(folder, ledger_path(folder)))
         # The ledger is made first: a start that is killed between the two leaves an empty one, which is no account yet.
         ledger = stack.enter_context(SqliteLedger(ledger_path(folder), durable=False))
         is_new = not store.stored
         if is_new and ledger.flows():
-            raise ConfigError(_half_missing(folder, folder / PAPER_ACCOUNTS_NAME))
+            raise ConfigError(half_missing(folder, folder / PAPER_ACCOUNTS_NAME))
         if not is_new and store.traded and not ledger.flows():
-            raise ConfigError(_half_missing(folder, ledger_path(folder)))
+            raise ConfigError(half_missing(folder, ledger_path(folder)))
         if is_new:
             hour = now.replace(minute=0, second=0, microsecond=0)
             store.begin(
@@ -191,7 +198,7 @@ def open_simulated(
             _simulated_venue(name, store.given(name), settings, feed=feed, clock=clock, store=store)
             for name in accounts
         ]
-        config = _engine_config(
+        config = engine_config_of(
             settings,
             mode=TradingMode.SIMULATED,
             coins=settings.trade_only,
@@ -200,31 +207,33 @@ def open_simulated(
             poll_s=SIMULATED_STEP.total_seconds(),
             snapshot_every_cycles=1,
         )
-        return _session(
+        return session_of(
             config, venues, clock, folder, stack.pop_all(), ledger=ledger, after_cycle=lambda _: store.save()
         )
 
 
-def _half_missing(folder: Path, missing: Path) -> str:
+def half_missing(folder: Path, missing: Path) -> str:
+    """Say that one of two files that belong together is not there."""
     return (
         f"{folder}: {missing.name} is missing or empty while its counterpart is there; "
-        f"put a backup of the whole folder back, or delete the folder to begin a new simulation"
+        f"put a backup of the whole folder back, or delete the folder to begin anew"
     )
 
 
-def _session(
+def session_of(
     config: EngineConfig,
-    venues: Sequence[PaperVenue],
+    venues: Sequence[Venue],
     clock: Clock,
     folder: Path,
     resources: ExitStack,
     *,
     ledger: SqliteLedger,
     after_cycle: Callable[[datetime], None] = lambda _: None,
+    durable: bool = False,
 ) -> Session:
     """Open the tier state in the folder and put the engine together; owns ``resources``."""
     with resources:
-        state_file = JsonStateFile(folder / STATE_FILE_NAME, durable=False, check=TierState.from_json)
+        state_file = JsonStateFile(folder / STATE_FILE_NAME, durable=durable, check=TierState.from_json)
         engine = Engine(
             config=config,
             venues=venues,
@@ -273,7 +282,7 @@ def _with_daily_pruning(after_cycle: Callable[[datetime], None], ledger: SqliteL
     return both
 
 
-def _engine_config(
+def engine_config_of(
     settings: Settings,
     *,
     mode: TradingMode,
@@ -284,6 +293,7 @@ def _engine_config(
     snapshot_every_cycles: int,
     not_traded: Mapping[str, str] = MappingProxyType({}),
 ) -> EngineConfig:
+    """Say in the engine's own units what the settings ask for."""
     return EngineConfig(
         trading_mode=mode,
         strategy=settings.strategy,
@@ -306,12 +316,14 @@ def _engine_config(
         min_score=settings.min_signal_score,
         min_confidence=settings.min_ai_confidence,
         min_reward=settings.min_risk_reward,
+        routes_by_cost=settings.route_by is RouteBy.COST,
         min_trade_usd=float(settings.min_trade_size),
         min_equity_usd=float(settings.min_balance_to_trade),
         venue_minimum_usd={name: float(_minimum_balance(name, settings)) for name in accounts},
         max_positions_ceiling=settings.max_positions,
         risk_ceiling_pct=settings.risk_per_trade,
         halt_flattens=settings.halt_flattens,
+        crossing_accounts=CROSSING_ACCOUNTS,
         stale_after_s=max(STALE_AFTER_S, poll_s / 2),
         snapshot_every_cycles=snapshot_every_cycles,
         not_traded=not_traded,
@@ -322,7 +334,7 @@ def _core(account: str, coins: Sequence[str], settings: Settings) -> MatchingCor
     return MatchingCore(
         account=account,
         instruments=paper_instruments(account, coins),
-        fees=_fees(account, settings),
+        fees=paper_fees(account, settings),
         half_spread_frac=settings.paper_half_spread_bps / 10_000,
     )
 
@@ -340,7 +352,7 @@ def _simulated_venue(
             account=account,
             # All markets, whatever TRADE_ONLY says now: a coin that is held keeps its stop and can be sold.
             instruments=paper_instruments(account),
-            fees=_fees(account, settings),
+            fees=paper_fees(account, settings),
             half_spread_frac=settings.paper_half_spread_bps / 10_000,
             feed=feed,
             clock=clock,
@@ -352,7 +364,7 @@ def _simulated_venue(
     return venue
 
 
-def _fees(account: str, settings: Settings) -> FeeSchedule:
+def paper_fees(account: str, settings: Settings) -> FeeSchedule:
     """Fees of a paper account: nobody can be asked, so they are those of the settings."""
     maker, taker = f"{account}_maker_fee_pct", f"{account}_taker_fee_pct"
     return FeeSchedule(

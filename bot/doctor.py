@@ -12,19 +12,25 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from bot.domain.errors import BotError, ConfigError
 from bot.domain.modes import TradingMode
+from bot.domain.venue_report import VENUE_REPORTS_KEY, VenueReport
 from bot.settings import describe, env_file_is_private, load_settings
 from bot.settings_schema import SETTINGS, Settings
 from bot.storage.ledger_reader import LedgerReader
-from bot.storage.modes import ledger_path
+from bot.storage.lock import holder
+from bot.storage.modes import ledger_path, mode_folder
 from bot.views.doctor_account import check_account
+from bot.views.doctor_keys import check_keys
 from bot.views.doctor_money import AREA as MONEY
 from bot.views.doctor_money import Costs, check_money, check_server
 from bot.views.doctor_text import Check, Health, fenced
+from bot.views.doctor_venue import cash_of, check_venue
 from bot.views.folders import find_place
 from bot.views.text import moment
 
@@ -36,22 +42,31 @@ DISK_WARN_BYTES = 200_000_000
 DISK_FAIL_BYTES = 20_000_000
 PACKAGES_SHOWN = 5
 
-PROGRAM, SETTING, FOLDER = "program", "settings", "folder"
+PROGRAM, SETTING, FOLDER, VENUES = "program", "settings", "folder", "venues"
 _INSTALL = "`bash scripts/run` installs what the lock names and starts in that environment"
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)[ ]*(;?)", re.MULTILINE)
 _SECRETS = tuple(name for name, spec in SETTINGS.items() if spec.secret)
 
 
-def examine(*, settings: Settings | None, problem: str, env_file: Path, now: datetime) -> list[Check]:
-    """Look at everything that can be told without a venue; nothing is raised for what is broken.
+Ask = Callable[[], Sequence[VenueReport]]
+"""Asks every venue about its account; for several seconds."""
+
+
+def examine(
+    *, settings: Settings | None, problem: str, env_file: Path, now: datetime, ask: Ask | None = None
+) -> list[Check]:
+    """Look at everything; nothing is raised for what is broken.
 
     ``problem`` is why the settings cannot be used, '' where they can; then ``settings`` has only
-    STATE_DIR of them, or is None where that cannot be used either.
+    STATE_DIR of them, or is None where that cannot be used either. Without ``ask`` neither the venues
+    nor what trading costs are looked at.
     """
-    return [*_examine(settings, problem, env_file, now)]
+    return [*_examine(settings, problem, env_file, now, ask)]
 
 
-def _examine(settings: Settings | None, problem: str, env_file: Path, now: datetime) -> Iterator[Check]:
+def _examine(
+    settings: Settings | None, problem: str, env_file: Path, now: datetime, ask: Ask | None
+) -> Iterator[Check]:
     yield check_python(sys.version_info[:3])
     yield from fenced(PROGRAM, "packages", _packages(), fix=_INSTALL)
     yield from fenced(SETTING, ".env", _env_file(env_file, settings, problem), fix="check the file's owner")
@@ -66,7 +81,12 @@ def _examine(settings: Settings | None, problem: str, env_file: Path, now: datet
     for mode in TradingMode:
         checks = check_account(folder, mode, now=now)
         yield from fenced(f"account {mode.value}", "folder", checks, fix="check owner and permissions of the folder")
-    yield from fenced(MONEY, "costs", _money(settings, problem, now), fix="none known: please report it")
+    if ask is None:
+        return
+    reports: list[VenueReport] = []
+    if not problem:
+        yield from fenced(VENUES, "reports", _venues(settings, now, ask, reports), fix="look again later")
+    yield from fenced(MONEY, "costs", _money(settings, problem, now, reports), fix="none known: please report it")
 
 
 # -- the program
@@ -167,6 +187,7 @@ def _settings(settings: Settings | None, problem: str) -> Iterator[Check]:
     changed = [name for name, row in rows.items() if row.value != default[name]]
     found = f"all valid; {len(changed)} of {len(rows)} differ from their defaults"
     yield Check(area=SETTING, name="values", health=Health.OK, found=found)
+    yield from check_keys(settings)
     if settings.unknown_names:
         found = f"not used by this program: {', '.join(settings.unknown_names)}"
         fix = "remove them from .env, or correct their spelling"
@@ -218,13 +239,49 @@ def check_disk(free_bytes: int) -> Check:
     return Check(area=FOLDER, name="free disk", health=health, found=f"{found}, below {limit / 1e6:,.0f} MB", fix=fix)
 
 
+# -- the venues
+
+
+def _venues(settings: Settings, now: datetime, ask: Ask, reports: list[VenueReport]) -> Iterator[Check]:
+    """Judge what the venues tell, or have told the bot that runs live; puts it into ``reports``."""
+    folder = mode_folder(settings.state_dir, TradingMode.LIVE)
+    # A key has one user: while the bot has it, what it was told is all there is.
+    runs = holder(folder) is not None
+    reports += _told_to_bot(folder) if runs else _asked(ask)
+    if not reports:
+        found = "nothing recorded yet of what they told the bot that runs" if runs else "none in the settings"
+        yield Check(area=VENUES, name="reports", health=Health.OK, found=found)
+    for report in reports:
+        yield from check_venue(report, settings, now=now, told_to_bot=runs)
+
+
+def _told_to_bot(folder: Path) -> list[VenueReport]:
+    if not ledger_path(folder).is_file():
+        return []
+    with LedgerReader(ledger_path(folder)) as reader:
+        stored = reader.value(VENUE_REPORTS_KEY, [])
+    if not isinstance(stored, list):
+        raise BotError(f"{ledger_path(folder)}: what is stored under {VENUE_REPORTS_KEY} is no list")
+    return [VenueReport.from_json(value) for value in stored]
+
+
+def _asked(ask: Ask) -> list[VenueReport]:
+    try:
+        return [*ask()]
+    except BotError:
+        raise
+    except Exception as e:
+        # Not its words: nobody has looked whether they repeat a key.
+        raise BotError(f"asking the venues broke: {type(e).__name__}") from e
+
+
 # -- the money
 
 
-def _money(settings: Settings, problem: str, now: datetime) -> Iterator[Check]:
+def _money(settings: Settings, problem: str, now: datetime, reports: Sequence[VenueReport]) -> Iterator[Check]:
     costs = _recorded_costs(settings.state_dir, now)
     if costs is None and not problem:
-        costs = _offline_costs(settings)
+        costs = _offline_costs(settings, reports)
     if costs is None:
         return
     yield from check_money(costs)
@@ -255,13 +312,15 @@ def _recorded_costs(state_dir: Path, now: datetime) -> Costs | None:
     return None
 
 
-def _offline_costs(settings: Settings) -> Costs:
-    """What PAPER_EQUITY could do on each venue at example prices."""
+def _offline_costs(settings: Settings, reports: Sequence[VenueReport]) -> Costs:
+    """What the cash on the venues, or else PAPER_EQUITY, could do on each venue at example prices."""
     from bot.whatcosts import costs_of  # noqa: PLC0415 - the decision core is loaded where no account answers only
 
-    cases = costs_of(settings, equities=(float(settings.paper_equity),)).cases
+    cash = [usd for report in reports if (usd := cash_of(report)) is not None]
+    whose, equity = ("the cash on the venues", sum(cash)) if sum(cash) >= 1 else ("PAPER_EQUITY", settings.paper_equity)
+    cases = costs_of(_with_fees(settings, reports), equities=(float(equity),)).cases
     return Costs(
-        source="PAPER_EQUITY, all of it on one venue, at example prices; "
+        source=f"{whose}, all of it on one venue, at example prices; "
         "no account has run within 2 days (a replay is none)",
         strategy=cases[0].strategy,
         equity_usd=cases[0].equity_usd,
@@ -270,3 +329,14 @@ def _offline_costs(settings: Settings) -> Costs:
         heat_limit_usd=cases[0].heat_limit_usd,
         reach=[row for case in cases for row in case.reach],
     )
+
+
+def _with_fees(settings: Settings, reports: Sequence[VenueReport]) -> Settings:
+    """The settings with the fees of the accounts that told theirs."""
+    fees = {
+        f"{report.account}_{side}_fee_pct": Decimal(str(pct))
+        for report in reports
+        for side, pct in (("maker", report.maker_pct), ("taker", report.taker_pct))
+        if pct is not None
+    }
+    return replace(settings, **fees)  # type: ignore[arg-type]  # the names are those of the venues

@@ -80,7 +80,7 @@ class Venue(Protocol):
         ...
 
     def tickers(self) -> Mapping[str, Ticker]:
-        """Best prices of every traded symbol that has a price."""
+        """Best prices of every traded symbol that has a price; ``USDC/USD`` too where the venue knows it."""
         ...
 
     def candles(self, symbol: str, timeframe: str, since_ms: int) -> Sequence[Candle]:
@@ -91,12 +91,16 @@ class Venue(Protocol):
         """All resting orders of the account, whoever placed them."""
         ...
 
-    def find_order(self, client_order_id: str, symbol: str) -> OrderReport | None:
-        """Look an order up by the client's id, open or ended; None: the venue never had it."""
+    def find_order(self, order: Order) -> OrderReport | None:
+        """Look an order up, open or ended; None: the venue does not have it (one on its way may still arrive)."""
         ...
 
     def fills_since(self, cursor: str) -> tuple[Sequence[Fill], str]:
         """Fills after an opaque cursor ('' for all), oldest first, and the cursor to ask with next."""
+        ...
+
+    def stops_rest(self) -> bool:
+        """Whether a protective stop can rest here; where it cannot, the bot watches the price itself."""
         ...
 
     def submit(self, order: Order) -> Outcome:

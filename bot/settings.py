@@ -394,5 +394,5 @@ def _template_entry(name: str, spec: SettingSpec) -> str:
         about += "" if isinstance(spec.rule, SwitchRule) else f" Allowed: {spec.rule.allowed}."
         about += f"\n({spec.effect})" if spec.effect else ""
     value = shlex.quote(spec.default_text) if spec.default_text else ""
-    active = spec.secret or (name in GUIDE_NAMES and spec.default_text)
+    active = spec.section is Section.CREDENTIALS or (name in GUIDE_NAMES and spec.default_text)
     return f"{_comment(about)}{'' if active else '# '}{name}={value}\n"

@@ -179,6 +179,30 @@ class UrlRule:
         return text.rstrip("/")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretUrlsRule:
+    """Addresses that hold tokens: read like a secret, shown never."""
+
+    one_web_address: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed."""
+        if self.one_web_address:
+            return UrlRule.allowed
+        return "addresses such as tgram://token/chat or mailto://user:password@host, separated by spaces or commas"
+
+    def __call__(self, text: str) -> Secret:
+        """Parse, or raise ValueError; nothing of the text is repeated."""
+        text = text.strip("\"'")
+        if self.one_web_address:
+            return Secret(str(UrlRule()(text)))
+        urls = text.replace(",", " ").split()
+        if not all(re.match(r"[a-z][a-z0-9+.-]*://\S", url, flags=re.IGNORECASE) for url in urls):
+            raise ValueError
+        return Secret(" ".join(urls))
+
+
 class PathRule:
     """A folder; ``~`` is the home folder."""
 

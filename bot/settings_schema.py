@@ -24,6 +24,7 @@ from bot.settings_rules import (
     Rule,
     Secret,
     SecretRule,
+    SecretUrlsRule,
     SwitchRule,
     UrlRule,
 )
@@ -45,9 +46,10 @@ class Section(StrEnum):
     PROGRAM = "This program"
     PAPER = "Paper trading"
     FEES = "Fees"
+    ALERTS = "Alerts"
 
 
-OWN_SECTIONS = frozenset({Section.CREDENTIALS, Section.PROGRAM, Section.PAPER, Section.FEES})
+OWN_SECTIONS = frozenset({Section.CREDENTIALS, Section.PROGRAM, Section.PAPER, Section.FEES, Section.ALERTS})
 """Sections that are not among the guide's parameters."""
 
 
@@ -65,6 +67,32 @@ class Broker(StrEnum):
     COINBASE = "COINBASE"
     KRAKEN = "KRAKEN"
     NONE = "NONE"
+
+
+class RouteBy(StrEnum):
+    """Which of several venues takes an entry."""
+
+    COST = "cost"
+    """The one with the lower net cost; the order of the brokers decides between equals."""
+    PRIORITY = "priority"
+    """The first of the brokers that can take it."""
+
+
+class AlertLevel(StrEnum):
+    """Whether an event is told."""
+
+    ON = "on"
+    SILENT = "silent"
+    """Told without a sound, where the service knows how."""
+    OFF = "off"
+
+
+class DigestEvery(StrEnum):
+    """How often a summary is sent."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    OFF = "off"
 
 
 class PositionSizer(StrEnum):
@@ -92,7 +120,6 @@ class SettingSpec:
 
 _SIGNALS = "no effect yet: arrives with the full set of signals"
 _UNARMED = "abstains in this version, and abstaining lets pass: no measured evidence arms it yet"
-_LIVE = "no effect yet: arrives with live trading"
 _FOLLOWERS = "no effect yet: arrives with followers and leverage"
 _PLAYBOOKS = "no effect yet: arrives with the playbooks"
 _REPORTS = "no effect yet: arrives with the comparison against cash"
@@ -163,7 +190,11 @@ def _count(default: str, low: str, high: str, section: Section, text: str, **mor
 
 
 def _credential(text: str) -> Any:
-    return _setting("", Section.CREDENTIALS, text, SecretRule(), secret=True, effect=_LIVE)
+    return _setting("", Section.CREDENTIALS, text, SecretRule(), secret=True)
+
+
+def _alert(text: str, default: AlertLevel = AlertLevel.ON) -> Any:
+    return _choice(Section.ALERTS, text, *AlertLevel, default=default)
 
 
 _S = Section
@@ -190,7 +221,7 @@ class Settings:
         _S.OPERATION, "Second venue, NONE for a single one.", *Broker, default=Broker.KRAKEN
     )
     live_trading: bool = _switch(
-        "True", _S.OPERATION, "Allow real orders; they also need credentials and a confirmation.", _LIVE
+        "True", _S.OPERATION, "Allow real orders; they also need credentials and a confirmation."
     )
     pro_mode: bool = _switch("True", _S.OPERATION, "Size on total equity instead of free cash only.")
 
@@ -269,23 +300,28 @@ class Settings:
     kraken_master_api_key: Secret = _credential("Kraken is optional.")
     kraken_master_api_secret: Secret = _credential("The private key as Kraken shows it.")
 
+    allow_unknown_key_rights: bool = _switch(
+        "False", _S.PROGRAM, "Trade with a key whose rights cannot be learnt; one that can withdraw is always refused."
+    )
+    route_by: RouteBy = _choice(
+        _S.PROGRAM, "Which venue takes an entry: the one with the lower net cost, or the brokers in order.", *RouteBy
+    )
     state_dir: Path = _setting(".", _S.PROGRAM, "Folder of ledger and state.", PathRule())
     poll_seconds: int = _count(
         "60",
         "5",
         "3600",
         _S.PROGRAM,
-        "Time between two cycles.",
+        "Time between two cycles on live prices; invented and recorded ones have their own step.",
         unit="s",
-        effect="no effect yet: invented and recorded prices have their own step; arrives with live prices",
     )
     strategy: Strategy = _choice(_S.PROGRAM, "By which rules coins are bought and sold.", *Strategy)
     exit_rule: ExitRule = _choice(
         _S.PROGRAM, "How a breakout trade takes its profit: targets, or a stop that trails.", *ExitRule
     )
     halt_flattens: bool = _switch("False", _S.PROGRAM, "Sell everything when the drawdown halts trading.")
-    coinbase_api_url: str = _setting("", _S.PROGRAM, "A proxy instead of Coinbase.", UrlRule(), effect=_LIVE)
-    kraken_api_url: str = _setting("", _S.PROGRAM, "A proxy instead of Kraken.", UrlRule(), effect=_LIVE)
+    coinbase_api_url: str = _setting("", _S.PROGRAM, "A proxy instead of Coinbase.", UrlRule())
+    kraken_api_url: str = _setting("", _S.PROGRAM, "A proxy instead of Kraken.", UrlRule())
     server_cost_usd_month: Decimal = _usd("5", "0", "10000", _S.PROGRAM, "What the server costs a month.")
     cash_yield_pct: float = _percent("0", "0", "10", _S.PROGRAM, "Yearly yield of idle cash.", effect=_REPORTS)
 
@@ -301,10 +337,40 @@ class Settings:
         unit="bps",
     )
 
-    coinbase_maker_fee_pct: Decimal = _fee("0.60", "Coinbase maker fee; the default is the worst published.")
-    coinbase_taker_fee_pct: Decimal = _fee("1.20", "Coinbase taker fee; the default is the worst published.")
-    kraken_maker_fee_pct: Decimal = _fee("0.40", "Kraken maker fee; the default is the worst published.")
-    kraken_taker_fee_pct: Decimal = _fee("0.80", "Kraken taker fee; the default is the worst published.")
+    coinbase_maker_fee_pct: Decimal = _fee(
+        "0.60", "Coinbase maker fee; set, it is used instead of the account's own; the default is the worst published."
+    )
+    coinbase_taker_fee_pct: Decimal = _fee(
+        "1.20", "Coinbase taker fee; set, it is used instead of the account's own; the default is the worst published."
+    )
+    kraken_maker_fee_pct: Decimal = _fee(
+        "0.40", "Kraken maker fee; set, it is used instead of the account's own; the default is the worst published."
+    )
+    kraken_taker_fee_pct: Decimal = _fee(
+        "0.80", "Kraken taker fee; set, it is used instead of the account's own; the default is the worst published."
+    )
+
+    notify_urls: Secret = _setting(
+        "",
+        _S.ALERTS,
+        "Apprise addresses, separated by spaces or commas; they hold tokens.",
+        SecretUrlsRule(),
+        secret=True,
+    )
+    heartbeat_url: Secret = _setting(
+        "",
+        _S.ALERTS,
+        "Address that is pinged after each good cycle.",
+        SecretUrlsRule(one_web_address=True),
+        secret=True,
+    )
+    notify_tier_change: AlertLevel = _alert("A tier change.")
+    notify_halt: AlertLevel = _alert("A limit that ends entries, with limit and actual value.")
+    notify_order: AlertLevel = _alert("An order that was rejected, or whose outcome is unknown.")
+    notify_unprotected: AlertLevel = _alert("A position without a stop on its venue.")
+    notify_restart: AlertLevel = _alert("A start of the bot.", AlertLevel.SILENT)
+    notify_digest: AlertLevel = _alert("The summary.", AlertLevel.SILENT)
+    digest_every: DigestEvery = _choice(_S.ALERTS, "How often the summary is sent.", *DigestEvery)
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     unknown_names: tuple[str, ...] = field(default=(), compare=False)
@@ -339,7 +405,7 @@ GUIDE_NAMES = tuple(name for name, spec in SETTINGS.items() if spec.section not 
 """Parameters of the guide."""
 
 SECRET_FILES: Mapping[str, str] = MappingProxyType(
-    {f"{name}_FILE": name for name in ("COINBASE_API_SECRET", "KRAKEN_MASTER_API_SECRET")}
+    {f"{name}_FILE": name for name in ("COINBASE_API_SECRET", "KRAKEN_MASTER_API_SECRET", "NOTIFY_URLS")}
 )
 """Names that give a file to read a secret from, and the secret."""
 

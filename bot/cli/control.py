@@ -3,55 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from bot.bootstrap import CONTROL_FOLDER, Session, open_simulated
 from bot.cli.env import current_time, settings_for_looking, settings_from
+from bot.cli.modes import check_live
+from bot.cli.options import chosen_mode, mode_option, nothing_recorded_is_3
 from bot.clock import StopSignal
 from bot.domain.errors import BotError
 from bot.domain.modes import TradingMode
 from bot.settings_schema import Settings
 from bot.storage.control import ControlQueue
-from bot.storage.lock import holder
-from bot.storage.modes import ledger_path, mode_folder
+from bot.views.folders import NothingRecordedError, Place, find_place
+
+ATTENDED_POLL_S = 5.0
+"""Between two cycles of a command that somebody waits for."""
+
+_STEERED = (TradingMode.LIVE, TradingMode.PAPER, TradingMode.SIMULATED)
 
 FLATTEN_CYCLES_MAX = 5
 """A sale takes two cycles; a stop that must first be taken back from a slow venue some more."""
 
 
 @click.command()
-def halt() -> None:
+@mode_option
+def halt(*, mode_name: str | None) -> None:
     """Stop entries and cancel those that rest; stops stay where they are."""
-    _command("halt", "HALTED: no entries; positions keep their stops. `resume` goes on.")
+    _command(_place(mode_name), "halt", "HALTED: no entries; positions keep their stops. `resume` goes on.")
 
 
 @click.command()
-def pause() -> None:
+@mode_option
+def pause(*, mode_name: str | None) -> None:
     """Stop opening; go on managing and closing what is open."""
-    _command("pause", "REDUCE_ONLY: no entries; exits go on. `resume` goes on.")
+    _command(_place(mode_name), "pause", "REDUCE_ONLY: no entries; exits go on. `resume` goes on.")
 
 
 @click.command()
+@mode_option
 @click.option("--reset-drawdown", is_flag=True, help="Also end a drawdown halt: drawdown counts anew from now.")
-def resume(*, reset_drawdown: bool) -> None:
+def resume(*, mode_name: str | None, reset_drawdown: bool) -> None:
     """End a halt or a pause. A drawdown halt ends with --reset-drawdown only."""
     text = "Resumed." + (" The drawdown counts from the present equity; this is recorded." if reset_drawdown else "")
-    _command("resume", text, reset_drawdown=reset_drawdown)
+    _command(_place(mode_name), "resume", text, reset_drawdown=reset_drawdown)
 
 
 @click.command()
+@mode_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def flatten(*, yes: bool) -> None:
+def flatten(*, mode_name: str | None, yes: bool) -> None:
     """Sell every position at the market and stay halted."""
-    if not (yes or _confirmed()):
+    place = _place(mode_name)
+    if not (yes or _confirmed(place.mode)):
         raise click.ClickException("nothing was sold; answer 'flatten', or add --yes where nobody can answer")
-    _command("flatten", "Everything is being sold; then HALTED. `resume` goes on.")
+    _command(place, "flatten", "Everything is being sold; then HALTED. `resume` goes on.")
 
 
-def _confirmed() -> bool:
-    question = "This sells every position at the market. Type 'flatten' to go on"
+def _confirmed(mode: TradingMode) -> bool:
+    question = f"This sells every position of the {mode} account at the market. Type 'flatten' to go on"
     try:
         return bool(click.prompt(question, err=True) == "flatten")
     except click.Abort:  # nobody is there to answer, or Ctrl-C
@@ -59,28 +71,53 @@ def _confirmed() -> bool:
         return False
 
 
-def _command(name: str, done: str, **arguments: bool) -> None:
-    settings = settings_for_looking()
-    folder = mode_folder(settings.state_dir, TradingMode.SIMULATED)
-    if holder(folder) is not None:
-        _queue(folder, name, **arguments)
-        click.echo(f"Told the running bot (SIMULATED). Within a cycle: {done}")
+def _place(mode_name: str | None) -> Place:
+    """Find the account that is to be steered; a replay that is newer than every account does not hide them."""
+    wanted = chosen_mode(mode_name)
+    state_dir = settings_for_looking().state_dir
+    with nothing_recorded_is_3():
+        place = find_place(state_dir, wanted)
+    if place.mode is not TradingMode.REPLAY:
+        return place
+    found = []
+    for mode in _STEERED if wanted is None else ():
+        with suppress(NothingRecordedError):
+            found.append(find_place(state_dir, mode))
+    if not found:
+        raise _NotRunning("only a replay is recorded here, and a replay cannot be steered")
+    return max(found, key=lambda account: (account.holder is not None, account.written_at))
+
+
+def _command(place: Place, name: str, done: str, **arguments: bool) -> None:
+    if place.holder is not None:
+        _queue(place.folder, name, **arguments)
+        click.echo(f"Told the running bot ({place.mode}). Within a cycle: {done}")
         return
-    if not ledger_path(folder).exists():
-        raise _NotRunning(f"no bot runs and there is no account yet in {folder.resolve()}; start one with `bot.py run`")
-    _without_bot(settings_from(), name, lambda session: _queue(session.folder, name, **arguments))
-    click.echo(f"No bot was running; done here (SIMULATED). {done}")
+    _without_bot(settings_from(), place.mode, name, lambda session: _queue(session.folder, name, **arguments))
+    click.echo(f"No bot was running; done here ({place.mode}). {done}")
 
 
 def _queue(folder: Path, name: str, **arguments: bool) -> None:
     ControlQueue(folder / CONTROL_FOLDER).put(name, now=current_time(), **arguments)
 
 
-def _without_bot(settings: Settings, name: str, tell: Callable[[Session], None]) -> None:
+def _open(settings: Settings, mode: TradingMode, *, stop: StopSignal, command: str) -> Session:
+    """Open the account as the bot itself would, in its mode."""
+    if mode is TradingMode.SIMULATED:
+        return open_simulated(settings, seed=None, pace_s=0.0, stop=stop, now=current_time(), command=command)
+    from bot.bootstrap_live import open_live, open_paper  # noqa: PLC0415 - the exchanges' clients are loaded where used
+
+    if mode is TradingMode.PAPER:
+        return open_paper(settings, stop=stop, now=current_time(), interval_s=ATTENDED_POLL_S, command=command)
+    check_live(settings, why=f"`{command}` on the LIVE account")
+    return open_live(settings, stop=stop, now=current_time(), interval_s=ATTENDED_POLL_S, command=command)
+
+
+def _without_bot(settings: Settings, mode: TradingMode, name: str, tell: Callable[[Session], None]) -> None:
     """Be the bot for a cycle, or for as many as selling everything takes."""
     until_flat = name == "flatten"
     stop = StopSignal()
-    session = open_simulated(settings, seed=None, pace_s=0.0, stop=stop, now=current_time(), command=name)
+    session = _open(settings, mode, stop=stop, command=name)
     try:
         tell(session)
         for _ in range(FLATTEN_CYCLES_MAX if until_flat else 1):

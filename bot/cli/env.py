@@ -50,6 +50,14 @@ def _in_env_file(name: str) -> str:
         return ""
 
 
+def program_version() -> str:
+    """Tell this program's version, as pyproject.toml has it."""
+    import tomllib  # noqa: PLC0415 - needed for this only
+
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+
+
 def current_time() -> datetime:
     """Tell the present time, UTC; the commands pass it on."""
     return datetime.now(tz=UTC)  # noqa: TID251  the edge where time comes in

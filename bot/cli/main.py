@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -106,10 +105,9 @@ class _LazyGroup(click.Group):
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    import tomllib  # noqa: PLC0415 - needed for this option only
+    from bot.cli.env import program_version  # noqa: PLC0415 - needed for this option only
 
-    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
-    click.echo(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    click.echo(program_version())
     ctx.exit()
 
 

@@ -6,33 +6,39 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
-from bot.bootstrap import open_simulated
+from bot.bootstrap import Session, open_simulated
 from bot.cli.env import ENV_FILE, current_time, settings_from
 from bot.cli.log import log_cycle, set_up_logging
+from bot.cli.modes import choose_mode, ctrl_c_ends, somebody_is_there
 from bot.cli.replay import run_replay
 from bot.clock import StopSignal
-from bot.domain.errors import ConfigError
 from bot.domain.modes import TradingMode
 from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
 from bot.settings import env_file_is_private
-from bot.settings_schema import Settings
+from bot.settings_rules import LOOPBACK_HOSTS
+from bot.settings_schema import SETTINGS, Settings, configured_accounts
+from bot.views.once_text import sleep_lines
 
 SIMULATED_PACE_S = 1.0
 """Real seconds per simulated hour."""
+
+SHORTEST_INTERVAL_S = 5.0
+"""Between two cycles that ask an exchange; one on this machine may be asked at any rate."""
 
 DEFAULT_SOURCE = "binance"
 
 
 @click.command()
-@click.option("--live", "wanted", flag_value="live", help="Trade real money (not in this version).")
-@click.option("--paper", "wanted", flag_value="paper", help="Trade play money (the default).")
+@click.option("--live", "wanted", flag_value="live", help="Trade REAL MONEY; confirms it, for a service.")
+@click.option("--paper", "wanted", flag_value="paper", help="Trade play money on live prices.")
 @click.option("--simulated", "wanted", flag_value="simulated", help="Play money on invented prices, an hour a second.")
 @click.option(
     "--replay", "replay_folder", type=click.Path(path_type=Path), metavar="DIR", help="Play money on candle files."
@@ -43,13 +49,13 @@ DEFAULT_SOURCE = "binance"
 @click.option("--equity", metavar="USD", help="Replay: starting cash; split over the venues where each part is of use.")
 @click.option("--venues", metavar="NAMES", help="Replay: paper accounts, such as coinbase,kraken.")
 @click.option("--timeframe", metavar="1h|4h|1d|...", help="Replay: candles to run on (default: 1h where they cover).")
-@click.option("--once", is_flag=True, help="Run one cycle and end.")
+@click.option("--once", is_flag=True, help="Run one full cycle, say how long it may sleep, and end.")
 @click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="End after N cycles.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.0, max=3600.0),
     metavar="SECONDS",
-    help="Simulated: real seconds between two cycles (default 1).",
+    help="Real seconds between two cycles (simulated: 1; live and paper: POLL_SECONDS).",
 )
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Simulated: seed of a new invented market.")
 @click.option("--json", "as_json", is_flag=True, help="Replay: print one JSON object.")
@@ -71,7 +77,8 @@ def run(
 ) -> None:
     """Run the bot until Ctrl-C or SIGTERM.
 
-    Without a network and without settings it trades play money on invented prices, and says so.
+    Real money needs LIVE_TRADING, keys and a confirmation. Anything less is play money on live prices, or on
+    invented ones where no exchange can be reached, and it says so.
     """
     replay_only = {
         "--source": source,
@@ -104,86 +111,176 @@ def run(
             )
         else:
             _refuse_options("a run without --replay", replay_only)
-            pace_s = SIMULATED_PACE_S if interval is None else interval
-            for line in mode_notes(settings, wanted, pace_s=pace_s):
-                click.echo(line, err=True)
-            _run_simulated(settings, seed=seed, pace_s=pace_s, cycles=1 if once else cycles, stop=stop)
+            _run_session(settings, wanted, seed=seed, interval_s=interval, once=once, cycles=cycles, stop=stop)
         stopped = stop.requested
     if stopped and replay_folder is not None:
         raise SystemExit(130)
 
 
-def mode_notes(settings: Settings, wanted: str | None, *, pace_s: float = SIMULATED_PACE_S) -> Iterator[str]:
-    """Say which mode runs and why, a line each; raises ConfigError for --live.
-
-    This version has the built-in market only: everything ends there, loudly.
-    """
-    if wanted == "live":
-        raise ConfigError("--live: this version has no live venues; it cannot send a real order. Run it without --live")
-    secrets = (settings.coinbase_api_secret, settings.kraken_master_api_secret)
-    if any(secrets) and not env_file_is_private(ENV_FILE):
-        yield "WARNING: .env holds secrets and can be read by others: `chmod 600 .env`."
-    if wanted != "simulated":
-        missing = missing_credentials(settings)
-        if not settings.live_trading:
-            why = "LIVE_TRADING is False"
-        elif wanted == "paper":
-            why = "--paper"
-        elif missing:
-            why = f"no venue has complete credentials ({', '.join(missing)} not set)"
-        else:
-            why = "this version has no live venues"
-        yield f"PAPER, no real orders: {why}."
-        yield "This version takes no live prices; the built-in market is used."
-    pace = "each second" if pace_s == 1 else f"every {pace_s:g} seconds" if pace_s else "as fast as it can be computed"
-    yield f"SIMULATED: prices are invented, an hour passes {pace}, money is play money, nothing is sent anywhere."
-
-
-def missing_credentials(settings: Settings) -> list[str]:
-    """Names to set before any venue has complete credentials; [] where one has."""
-    pairs = [
-        {"COINBASE_API_KEY": settings.coinbase_api_key, "COINBASE_API_SECRET": settings.coinbase_api_secret},
-        {
-            "KRAKEN_MASTER_API_KEY": settings.kraken_master_api_key,
-            "KRAKEN_MASTER_API_SECRET": settings.kraken_master_api_secret,
-        },
-    ]
-    missing = [[name for name, value in pair.items() if not value] for pair in pairs]
-    return [] if not all(missing) else [name for names in missing for name in names]
-
-
-def _run_simulated(
-    settings: Settings, *, seed: int | None, pace_s: float, cycles: int | None, stop: StopSignal
+def _run_session(
+    settings: Settings,
+    wanted: str | None,
+    *,
+    seed: int | None,
+    interval_s: float | None,
+    once: bool,
+    cycles: int | None,
+    stop: StopSignal,
 ) -> None:
-    session = open_simulated(
-        settings,
-        seed=seed,
-        pace_s=pace_s,
-        stop=stop,
-        now=current_time(),
-    )
-    on_terminal = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    """Choose the mode, say so, and run it."""
+    choice = choose_mode(settings, wanted, can_ask=somebody_is_there() and not once)
+    mode = choice.mode
+    _warn_of_open_env_file(settings)
+    if mode is TradingMode.PAPER:
+        click.echo(f"PAPER, no real orders: {choice.why}.", err=True)
+        mode = _paper_or_simulated(settings, asked_for=wanted == "paper")
+    if mode is not TradingMode.SIMULATED:
+        _refuse_options(f"{mode.value.lower()} prices", {"--seed": seed})
+        _check_interval(settings, interval_s)
+    first_words = [*_mode_lines(settings, mode, SIMULATED_PACE_S if interval_s is None else interval_s)]
+    for line in first_words:
+        click.echo(line, err=True)
+    command = f"run --{mode.value.lower()}" + (" --once" if once else "")
+    session = _open(settings, mode, seed=seed, interval_s=interval_s, stop=stop, command=command)
+    on_terminal = not once and sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    last: CycleResult | None = None
     try:
-        with _reporter(settings, session.mode, on_terminal=on_terminal) as report:
+        with (
+            _reporter(settings, mode, first_words, on_terminal=on_terminal) as report,
+            _outside(settings, session, once=once) as tell,
+        ):
 
             def on_cycle(result: CycleResult) -> None:
+                nonlocal last
+                last = result
                 session.after_cycle(result.at)
                 report(result)
+                tell(result)
 
-            run_engine(session.engine, session.clock, stopped=lambda: stop.requested, on_cycle=on_cycle, cycles=cycles)
+            run_engine(
+                session.engine,
+                session.clock,
+                stopped=lambda: stop.requested,
+                on_cycle=on_cycle,
+                cycles=1 if once else cycles,
+            )
     finally:
         session.close()
+    if once and mode is not TradingMode.SIMULATED and last is not None and last.snapshot is not None:
+        for line in sleep_lines(last.snapshot):
+            click.echo(f"{mode.value} {line}", err=True)
     click.echo(f"Ended cleanly; the account is kept in {session.folder.resolve()}.", err=True)
 
 
+def _open(
+    settings: Settings,
+    mode: TradingMode,
+    *,
+    seed: int | None,
+    interval_s: float | None,
+    stop: StopSignal,
+    command: str,
+) -> Session:
+    if mode is TradingMode.SIMULATED:
+        pace_s = SIMULATED_PACE_S if interval_s is None else interval_s
+        return open_simulated(settings, seed=seed, pace_s=pace_s, stop=stop, now=current_time(), command=command)
+    from bot.bootstrap_live import open_live, open_paper  # noqa: PLC0415 - the exchanges' clients are loaded where used
+
+    build = open_live if mode is TradingMode.LIVE else open_paper
+    return build(settings, stop=stop, now=current_time(), interval_s=interval_s, command=command)
+
+
+def _paper_or_simulated(settings: Settings, *, asked_for: bool) -> TradingMode:
+    """Live prices where an exchange answers; else the built-in market, offered to whoever is there."""
+    from bot.bootstrap_live import reachable  # noqa: PLC0415 - see above
+
+    silent = {account: why for account, why in reachable(settings).items() if why}
+    if len(silent) < len(configured_accounts(settings)):
+        return TradingMode.PAPER
+    for account, why in silent.items():
+        click.echo(f"No answer from {account}: {why}", err=True)
+    question = "No exchange can be reached. Trade play money on the built-in market with invented prices?"
+    with ctrl_c_ends():
+        refused = somebody_is_there() and not click.confirm(question, err=True, default=True)
+    if refused:
+        raise click.ClickException("no exchange can be reached; see your network, or COINBASE_API_URL, KRAKEN_API_URL")
+    consequence = ", so --paper has no live prices" if asked_for else ""
+    click.echo(f"No exchange can be reached{consequence}; the built-in market is used.", err=True)
+    return TradingMode.SIMULATED
+
+
+def _mode_lines(settings: Settings, mode: TradingMode, pace_s: float) -> Iterator[str]:
+    """Say in a line or two what this mode means."""
+    names = ", ".join(configured_accounts(settings))
+    match mode:
+        case TradingMode.LIVE:
+            from bot.bootstrap_live import accounts_with_keys  # noqa: PLC0415 - see above
+
+            used = accounts_with_keys(settings)
+            yield f"LIVE: REAL MONEY on {', '.join(used)}; no return is promised."
+            for name in configured_accounts(settings):
+                if name not in used:
+                    yield f"{name} is left out: its credentials are not set."
+            yield f"Asking {', '.join(used)}; the first answers may take up to 25 seconds."
+        case TradingMode.PAPER:
+            yield f"PAPER: live prices of {names}, play money, nothing is sent anywhere."
+        case _:
+            pace = (
+                "each second"
+                if pace_s == 1
+                else f"every {pace_s:g} seconds"
+                if pace_s
+                else "as fast as it can be computed"
+            )
+            about = f"prices are invented, an hour passes {pace}"
+            yield f"SIMULATED: {about}, money is play money, nothing is sent anywhere."
+
+
+def _warn_of_open_env_file(settings: Settings) -> None:
+    if any(
+        getattr(settings, name.lower()) for name, spec in SETTINGS.items() if spec.secret
+    ) and not env_file_is_private(ENV_FILE):
+        click.echo("WARNING: .env holds secrets and can be read by others: `chmod 600 .env`.", err=True)
+
+
+def _check_interval(settings: Settings, interval_s: float | None) -> None:
+    """Refuse a pace at which an exchange would lock the key out."""
+    if interval_s is None or interval_s >= SHORTEST_INTERVAL_S:
+        return
+    urls = [str(getattr(settings, f"{account}_api_url")) for account in configured_accounts(settings)]
+    if not all(urlsplit(url).hostname in LOOPBACK_HOSTS for url in urls):
+        raise click.BadParameter(
+            f"must be at least {SHORTEST_INTERVAL_S:g} seconds on live prices, was {interval_s:g}",
+            param_hint="'--interval'",
+        )
+
+
 @contextmanager
-def _reporter(settings: Settings, mode: TradingMode, *, on_terminal: bool) -> Iterator[Callable[[CycleResult], None]]:
+def _outside(settings: Settings, session: Session, *, once: bool) -> Iterator[Callable[[CycleResult], None]]:
+    """Alerts, heartbeat and systemd, for modes in which a machine runs alone; a simulation tells nobody."""
+    if session.mode is TradingMode.SIMULATED:
+        yield lambda _: None
+        return
+    from bot.cli.outside import Outside  # noqa: PLC0415 - a simulation needs none of it
+
+    outside = Outside(settings, session)
+    outside.started(to_stay=not once)
+    try:
+        yield outside.after
+    finally:
+        outside.close()
+
+
+@contextmanager
+def _reporter(
+    settings: Settings, mode: TradingMode, first_words: Sequence[str], *, on_terminal: bool
+) -> Iterator[Callable[[CycleResult], None]]:
     """One calm screen on a terminal, one log line per cycle elsewhere."""
     set_up_logging(to_stderr=not on_terminal)
     if on_terminal:
         from bot.cli.screen import status_screen  # noqa: PLC0415  rich is loaded where there is a screen only
 
-        with status_screen(settings, mode) as show:
+        with status_screen(settings, mode, first_words) as show:
             yield show
         return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -22,11 +22,17 @@ from bot.views.terminal import look_of
 
 
 @contextmanager
-def status_screen(settings: Settings, mode: TradingMode) -> Iterator[Callable[[CycleResult], None]]:
-    """Own the terminal while the bot runs; where it is low, the least urgent sections are left out."""
+def status_screen(
+    settings: Settings, mode: TradingMode, first_words: Sequence[str]
+) -> Iterator[Callable[[CycleResult], None]]:
+    """Own the terminal while the bot runs; where it is low, the least urgent sections are left out.
+
+    ``first_words`` are there until the first cycle is done: an exchange may take its time.
+    """
     console = Console(highlight=False)
     terminal = sys.stdout  # rich puts a stand-in there that does not tell its encoding
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        live.update(Text("\n".join(first_words)), refresh=True)
 
         def show(_result: CycleResult) -> None:
             model = read_status(

@@ -38,6 +38,8 @@ class FeeSchedule:
     maker_frac: Decimal
     taker_frac: Decimal
     origin: str
+    is_fallback: bool = False
+    """Whether the account could not be asked: these are the worst published ones, and it is asked again soon."""
 
     def __post_init__(self) -> None:
         assert 0 <= self.maker_frac <= self.taker_frac < 1, f"fees must be 0 <= maker <= taker < 1, were {self}"

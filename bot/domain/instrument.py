@@ -22,6 +22,8 @@ class Instrument:
     min_amount: Decimal
     min_cost: Decimal
     multiplier: Decimal = Decimal(1)
+    is_open: bool = True
+    """False: the venue takes no new orders here at present."""
 
     def __post_init__(self) -> None:
         assert self.lot_step > 0, f"{self.symbol}: lot_step must be positive, was {self.lot_step}"

@@ -27,6 +27,15 @@ TIMEFRAME_MS: dict[str, int] = {
 """Length of each known timeframe in milliseconds."""
 
 
+PEGGED_QUOTES = ("USD", "USDC")
+"""Quotes in which a coin may be traded, the one that names the coin first."""
+
+
+def coin_symbol(market: str) -> str:
+    """Name a coin whatever its market is quoted in: ``BTC/USD`` of ``BTC/USDC``."""
+    return f"{market.partition('/')[0]}/{PEGGED_QUOTES[0]}"
+
+
 class Candle(NamedTuple):
     """One bar. ``open_ms`` is its opening time in milliseconds UTC; prices in quote units."""
 

@@ -28,6 +28,8 @@ class OrderType(StrEnum):
 
     LIMIT = "limit"
     MARKET = "market"
+    IOC = "ioc"
+    """A limit order of which what cannot be executed at once is cancelled: a market order with a bound."""
     STOP = "stop"
     """Rests until the price touches ``stop_price``, then executes at the market."""
 
@@ -102,7 +104,8 @@ class Order:
         assert self.created_at.tzinfo is not None, "order times must be tz-aware"
         assert self.quantity > 0, f"order quantity must be positive, was {self.quantity}"
         assert 0 <= self.filled_quantity <= self.quantity, f"filled {self.filled_quantity} of {self.quantity}"
-        assert (self.price is not None) == (self.type is OrderType.LIMIT), "a limit order, and only it, has a price"
+        priced = self.type in (OrderType.LIMIT, OrderType.IOC)
+        assert (self.price is not None) == priced, "a limit order, immediate or not, and only it, has a price"
         assert (self.stop_price is not None) == (self.type is OrderType.STOP), "a stop, and only it, has a stop price"
         assert not self.post_only or self.type is OrderType.LIMIT, "only a limit order can be post-only"
 

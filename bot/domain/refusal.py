@@ -36,6 +36,7 @@ class RefusalCode(StrEnum):
     PRICE_DISAGREES = "price_disagrees"
     PRICE_MOVED = "price_moved"
     NO_MARKET = "no_market"
+    QUOTE_OFF_PEG = "quote_off_peg"
     BELOW_ACTIVATION = "below_activation"
     ERROR_SHUTOFF = "error_shutoff"
     DAILY_LOSS = "daily_loss"

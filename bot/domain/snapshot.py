@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 SNAPSHOT_KEY = "snapshot"
-SNAPSHOT_SCHEMA_VERSION = 3
+SNAPSHOT_SCHEMA_VERSION = 4
 
 
 class VenueView(TypedDict):
@@ -18,6 +18,8 @@ class VenueView(TypedDict):
     account: str
     fresh: bool
     """False: the venue did not answer; the figures are the last known ones."""
+    problem: str
+    """Why it did not answer, in its own words; '' where it did."""
     equity_usd: float
     cash_usd: float
     free_cash_usd: float
@@ -27,6 +29,10 @@ class VenueView(TypedDict):
     taker_pct: float
     fee_origin: str
     balance_age_s: float | None
+    cash_by_asset: dict[str, float]
+    """USD and USDC of the books, in units of each."""
+    stops_rest: bool
+    """Whether protective stops rest on the venue; else the bot watches the prices."""
     foreign_assets: dict[str, str]
     """Coins that the bot did not buy: asset to quantity. Never counted, never touched."""
     dust_usd: float
@@ -46,7 +52,9 @@ class PositionView(TypedDict):
     fees_usd: float
     stop_price: float | None
     stop_resting: bool
-    """True: the stop rests on the venue; False: the bot has yet to place it."""
+    """True: the stop rests on the venue; False: the bot has yet to place it, or watches the price instead."""
+    stop_watched: bool
+    """True: no stop can rest on this venue; the bot watches the price, which ends when it does not run."""
     too_small: bool
     """The venue takes no order for so little: it can be neither sold nor protected."""
     r_multiple: float | None

@@ -11,10 +11,12 @@ from bot.decide.costs import Rules
 from bot.domain.account import Balance, FeeSchedule
 from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
-from bot.domain.market import Ticker
+from bot.domain.market import PEGGED_QUOTES, Ticker
 from bot.ports import Venue
 
 FEES_VALID_FOR = timedelta(days=1)
+FALLBACK_FEES_VALID_FOR = timedelta(hours=1)
+"""Where the account's own could not be learnt."""
 
 PositionKey = tuple[str, str]
 """(account, symbol)."""
@@ -47,18 +49,22 @@ class Account:
     answered_at: datetime | None = None
     error: str = "not asked yet"
     settled_once: bool = False
+    stops_rest: bool = True
+    """Whether protective stops rest on the venue; else the bot watches the price."""
+    usdc_is_off_peg: bool = False
     foreign: Mapping[str, Decimal] = field(default_factory=dict)
     """Coins that the bot did not buy: shown, never counted, never touched."""
-    spent_usd: float = 0.0
-    """Free cash that orders sent since the last answer have taken."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """Quote asset: free cash of it that orders sent since the last answer have taken."""
 
     def observe(self, now: datetime) -> None:
         """Ask the venue for balances and prices; on no answer keep the last ones, marked stale."""
         try:
-            if self.fees is None or self.fees_at is None or now - self.fees_at >= FEES_VALID_FOR:
+            if self._rules_are_old(now):
                 self._load_rules(now)
             balances = self.venue.balances()
             tickers = self.venue.tickers()
+            self.stops_rest = self.venue.stops_rest()
         except VenueError as e:
             self.fresh = False
             self.error = str(e)
@@ -68,7 +74,12 @@ class Account:
         self.fresh = True
         self.error = ""
         self.answered_at = now
-        self.spent_usd = 0.0
+        self.spent = {}
+
+    def _rules_are_old(self, now: datetime) -> bool:
+        if self.fees is None or self.fees_at is None:
+            return True
+        return now - self.fees_at >= (FALLBACK_FEES_VALID_FOR if self.fees.is_fallback else FEES_VALID_FOR)
 
     def _load_rules(self, now: datetime) -> None:
         self.instruments = self.venue.instruments()
@@ -103,11 +114,41 @@ class Account:
         instrument, ticker = self.instruments.get(symbol), self.tickers.get(symbol)
         return instrument is not None and ticker is not None and quantity < instrument.minimum_quantity_at(ticker.bid)
 
+    def market_of(self, coin: str) -> str:
+        """The market in which a coin (``BTC/USD``) is bought here.
+
+        Of several with money for an order: an open one, not one off its peg, the one with the most free cash.
+        """
+        base = coin.partition("/")[0]
+        markets = [market for quote in PEGGED_QUOTES if (market := f"{base}/{quote}") in self.instruments]
+        if len(markets) < 2:
+            return markets[0] if markets else coin
+        ranks = {market: self._rank(self.instruments[market]) for market in markets}
+        return max(markets, key=lambda market: ranks[market])
+
+    def _rank(self, instrument: Instrument) -> tuple[bool, bool, bool, float]:
+        cash = self.free_cash_usd(instrument.quote)
+        off_peg = self.usdc_is_off_peg and instrument.quote == "USDC"
+        return cash >= instrument.min_cost, instrument.is_open, not off_peg, cash
+
+    def spend(self, market: str, notional_usd: float) -> None:
+        """Count what an order is about to take; a venue holds the worst fee, the taker's."""
+        quote = self.instruments[market].quote
+        taken = notional_usd * (1.0 + self.rules[market].fee_out)
+        self.spent[quote] = self.spent.get(quote, 0.0) + taken
+
+    def round_trip_cost(self, market: str) -> float:
+        """Both fees and half the spread that a sale crosses, as a share of the amount."""
+        rules, ticker = self.rules[market], self.tickers[market]
+        half_spread = float((ticker.ask - ticker.bid) / (ticker.ask + ticker.bid))
+        return rules.fee_in + rules.fee_out + half_spread
+
     def quote_assets(self) -> set[str]:
         """Assets that count as cash on this account."""
         return {instrument.quote for instrument in self.instruments.values()}
 
-    def free_cash_usd(self) -> float:
-        """Quote cash that no order holds and none has just taken."""
-        free = sum((self.balances[a].free for a in self.quote_assets() if a in self.balances), Decimal(0))
-        return max(0.0, float(free) - self.spent_usd)
+    def free_cash_usd(self, quote: str = "") -> float:
+        """Quote cash, of one asset or of all, that no order holds and none has just taken; USDC at par."""
+        assets = [quote] if quote else sorted(self.quote_assets())
+        free = sum((self.balances[asset].free for asset in assets if asset in self.balances), Decimal(0))
+        return max(0.0, float(free) - sum(self.spent.get(asset, 0.0) for asset in assets))

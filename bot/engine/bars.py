@@ -57,8 +57,10 @@ class DailyBars:
         primary = self._accounts[self._config.primary_account]
         for symbol, history in self.histories.items():
             since = 0 if history.last_open_ms is None else history.last_open_ms + 1
+            # Always the same market, whatever the coin is bought for now: two books have two histories.
+            market = symbol if symbol in primary.instruments else primary.market_of(symbol)
             try:
-                bars = [c for c in primary.venue.candles(symbol, DAILY, since) if c.open_ms <= newest_ms]
+                bars = [c for c in primary.venue.candles(market, DAILY, since) if c.open_ms <= newest_ms]
             except VenueError:
                 continue  # one coin's silence must not take the others with it
             self._ledger.record_bars(self._config.bar_source, symbol, DAILY, history.extend(bars))

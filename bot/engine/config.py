@@ -42,6 +42,8 @@ class EngineConfig:
     min_confidence: float
     min_reward: float
     """Net risk:reward that an entry needs."""
+    routes_by_cost: bool
+    """ROUTE_BY: the account with the lower net cost takes an entry; False: the first that can."""
     min_trade_usd: float
     min_equity_usd: float
     venue_minimum_usd: Mapping[str, float]
@@ -52,6 +54,8 @@ class EngineConfig:
     """A price older than this is no price to enter at."""
     entry_patience_s: float = 1200.0
     """Post-only entries rest this long, then they are given up (20 minutes, quant correction 10)."""
+    crossing_accounts: frozenset[str] = frozenset()
+    """Where an entry that was not filled as maker may be tried once as taker."""
     decision_delay_s: float = 60.0
     """A bar is decided at least this long after its close: venues correct the last trades late."""
     stall_days: float = 14.0

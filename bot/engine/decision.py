@@ -15,7 +15,7 @@ from bot.decide import allocation, breakout, codes, exits
 from bot.decide.intents import Coin, Intent
 from bot.decide.risk import drawdown_scale
 from bot.decide.sizer import Order
-from bot.domain.market import MS_PER_DAY
+from bot.domain.market import MS_PER_DAY, coin_symbol
 from bot.domain.modes import Strategy
 from bot.domain.orders import Purpose
 from bot.domain.refusal import Refusal, RefusalCode
@@ -72,7 +72,7 @@ class Decider:
         ranked = sorted(symbols, key=lambda s: -nan_to_zero(self.histories[s].score()))
         entries: list[Entry] = []
         for symbol in ranked:
-            coin = self._coin(symbol)
+            coin = self.coin_of(symbol)
             intent = self._intent(symbol, coin, standing, self._config.min_score)
             self.targets[symbol] = intent.target_usd
             self._drop_exits(symbol)
@@ -132,19 +132,25 @@ class Decider:
         if math.isnan(since) or last_close_ms is None:
             return math.nan
         closed_ms = last_close_ms - since * MS_PER_DAY
-        exits_at = (trade.closed_at for trade in reversed(self._book.trades) if trade.symbol == symbol)
+        exits_at = (trade.closed_at for trade in reversed(self._book.trades) if coin_symbol(trade.symbol) == symbol)
         last_exit = next(exits_at, None)
         return math.nan if last_exit is not None and last_exit.timestamp() * 1000 >= closed_ms else since
 
-    def _coin(self, symbol: str) -> Coin:
+    def coin_of(self, symbol: str) -> Coin:
+        """A coin as the decision sees it: signals, price, and what is held or resting of it in USD."""
         history = self.histories[symbol]
         price = self._price(symbol)
         close = history.closes[-1]
         price = close if math.isnan(price) else price
-        held = sum(float(self._book.positions[key].quantity) * price for key in self._sellable() if key[1] == symbol)
+        held = sum(
+            float(self._book.positions[key].quantity) * price
+            for key in self._sellable()
+            if coin_symbol(key[1]) == symbol
+        )
         pending = sum(
             float(order.remaining * (order.price or Decimal(repr(price))))
-            for order in self._desk.live(symbol=symbol, purpose=Purpose.ENTRY)
+            for order in self._desk.live(purpose=Purpose.ENTRY)
+            if coin_symbol(order.symbol) == symbol
         )
         return Coin(
             history.score(),
@@ -163,11 +169,21 @@ class Decider:
             if key[0] not in self._accounts or not self._accounts[key[0]].is_dust(key[1], position.quantity)
         ]
 
+    def taken(self, without: PositionKey | None = None) -> set[PositionKey]:
+        """Places that positions and entries take; the plan ``without`` counts only for what it holds or where it rests.
+
+        An entry that is to be sent again in this cycle rests nowhere, and keeps its place.
+        """
+        resting = {(order.account, order.symbol) for order in self._desk.live(purpose=Purpose.ENTRY)}
+        planned = {key for name in self._state.entry_plans if (key := key_of(name)) != without}
+        return set(self._sellable()) | resting | {key for key in planned if key[0] in self._accounts}
+
     def _price(self, symbol: str) -> float:
         """Last price on the primary account, else on any that has one, fresh ones first; NaN without one."""
         names = [self._config.primary_account, *self._accounts]
         for name in sorted(names, key=lambda name: not self._accounts[name].fresh):
-            ticker = self._accounts[name].tickers.get(symbol)
+            account = self._accounts[name]
+            ticker = account.tickers.get(account.market_of(symbol))
             if ticker is not None:
                 return float(ticker.last)
         return math.nan
@@ -182,17 +198,17 @@ class Decider:
         refused: Sized | None = None
         for account in candidates:
             # At the price at which this account would buy: another one's price may be another.
-            priced = coin._replace(price=float(account.tickers[symbol].bid))
-            sized = self._sized(symbol, priced, intent, account, standing=standing, entries=entries)
+            market = account.market_of(symbol)
+            priced = coin._replace(price=float(account.tickers[market].bid))
+            sized = self._sized(market, priced, intent, account, standing=standing, entries=entries)
             order = sized.order
             self.rewards[symbol] = sized.reward
             if order.lots > 0:
-                rules = account.rules[symbol]
-                self._state.entry_stop_frac[key_text(account.name, symbol)] = coin.stop_distance
-                account.spent_usd += order.notional * (1.0 + rules.fee_out)  # venues hold the worst fee, the taker's
+                self._state.entry_stop_frac[key_text(account.name, market)] = coin.stop_distance
+                account.spend(market, order.notional)
                 entry = Entry(
                     account=account,
-                    symbol=symbol,
+                    symbol=market,
                     lots=order.lots,
                     notional_usd=order.notional,
                     stop_frac=coin.stop_distance,
@@ -214,17 +230,17 @@ class Decider:
         return Verdict(action=codes.REFUSE, sized=refused, refusal=refusal)
 
     def _sized(
-        self, symbol: str, coin: Coin, intent: Intent, account: Account, *, standing: Standing, entries: list[Entry]
+        self, market: str, coin: Coin, intent: Intent, account: Account, *, standing: Standing, entries: list[Entry]
     ) -> Sized:
         """Size the wish; after a pause for losses the first entry is half of what it would be."""
-        sized = self.sizing.size(symbol, coin, intent.gap_usd, account, standing=standing, entries=entries)
+        sized = self.sizing.size(market, coin, intent.gap_usd, account, standing=standing, entries=entries)
         if not self._state.half_size_next or intent.action != codes.ENTER or sized.order.lots == 0:
             return sized
         # At least the smallest order, or a small account could never enter again; 1 %: lots are rounded down.
-        whole, rules = sized.order.notional, account.rules[symbol]
+        whole, rules = sized.order.notional, account.rules[market]
         smallest = max(self._config.min_trade_usd, rules.min_amount * coin.price, rules.min_cost)
         half = max(HALF_SIZE * whole, min(whole, 1.01 * smallest))
-        return self.sizing.size(symbol, coin, half, account, standing=standing, entries=entries)
+        return self.sizing.size(market, coin, half, account, standing=standing, entries=entries)
 
     def _blocked(self, symbol: str, gap: float, standing: Standing, now: datetime) -> Refusal | None:
         if standing.block is not None:
@@ -247,16 +263,18 @@ class Decider:
     def _candidates(
         self, symbol: str, gap: float, standing: Standing, entries: list[Entry], now: datetime
     ) -> tuple[list[Account], Refusal | None]:
-        """Accounts that may take an entry, cheapest round trip first, or why there is none."""
-        taken = set(self._sellable()) | {(o.account, o.symbol) for o in self._desk.live(purpose=Purpose.ENTRY)}
-        taken |= {(entry.account.name, entry.symbol) for entry in entries}
+        """Accounts that may take an entry, the best first, or why there is none."""
+        taken = self.taken() | {(entry.account.name, entry.symbol) for entry in entries}
         fit: list[Account] = []
         first_refusal: Refusal | None = None
         for account in self._accounts.values():
-            unfit = self.gates.why_unfit(account, symbol, taken, standing.max_positions, now)
+            unfit = self.gates.why_unfit(account, account.market_of(symbol), taken, standing.max_positions, now)
             if unfit is None:
                 fit.append(account)
-            elif first_refusal is None:
+            # An empty account says least of why nothing is bought on one that has money.
+            elif first_refusal is None or (
+                first_refusal.code is RefusalCode.VENUE_DORMANT and unfit[0] is not RefusalCode.VENUE_DORMANT
+            ):
                 code, limit, actual, unit = unfit
                 first_refusal = self.refuser.build(
                     code,
@@ -268,12 +286,13 @@ class Decider:
                     unit=unit,
                     notional_usd=gap,
                 )
-        fit.sort(key=lambda account: account.rules[symbol].fee_in + account.rules[symbol].fee_out)
+        if self._config.routes_by_cost:  # stable: the user's order decides between equals
+            fit.sort(key=lambda account: account.round_trip_cost(account.market_of(symbol)))
         return fit, first_refusal
 
     def _drop_exits(self, symbol: str) -> None:
         """Forget what an older decision wanted to sell and could not: the newer one knows better."""
-        for name in [name for name in self._state.exits if key_of(name)[1] == symbol]:
+        for name in [name for name in self._state.exits if coin_symbol(key_of(name)[1]) == symbol]:
             del self._state.exits[name]
 
     def _plan_exit(self, symbol: str, coin: Coin, intent: Intent) -> bool:
@@ -283,20 +302,20 @@ class Decider:
         """
         to_sell = -intent.gap_usd
         planned = False
-        held = [key for key in self._book.positions if key[1] == symbol and key[0] in self._accounts]
-        held = [key for key in held if symbol in self._accounts[key[0]].rules]  # else its market is gone at present
-        held.sort(key=lambda key: -self._accounts[key[0]].rules[symbol].fee_out)
+        held = [key for key in self._book.positions if coin_symbol(key[1]) == symbol and key[0] in self._accounts]
+        held = [key for key in held if key[1] in self._accounts[key[0]].rules]  # else its market is gone at present
+        held.sort(key=lambda key: -self._accounts[key[0]].rules[key[1]].fee_out)
         for key in held:
             position = self._book.positions[key]
             account = self._accounts[key[0]]
-            instrument = account.instruments[symbol]
+            instrument = account.instruments[key[1]]
             held_lots = instrument.lots_in(position.quantity)
             lots = held_lots
             if intent.action == codes.REDUCE:
                 worth = held_lots * float(instrument.lot_step) * coin.price
                 to_sell_here = -min(to_sell, worth)
                 lots = allocation.lots_to_sell(
-                    to_sell_here, coin.price, coin.stop_distance, held_lots, account.rules[symbol]
+                    to_sell_here, coin.price, coin.stop_distance, held_lots, account.rules[key[1]]
                 )
                 to_sell -= lots * float(instrument.lot_step) * coin.price
             if lots > 0:
@@ -317,17 +336,18 @@ class Decider:
         for symbol in self.histories:
             if len(self.histories[symbol]) == 0:
                 continue
-            coin = self._coin(symbol)._replace(score=1.0, held_usd=0.0)
+            coin = self.coin_of(symbol)._replace(score=1.0, held_usd=0.0)
             intent = self._wish_at_full_score(symbol, coin, standing)
             for account in self._accounts.values():
-                if symbol not in account.rules or intent.action != codes.ENTER:
+                market = account.market_of(symbol)
+                if market not in account.rules or intent.action != codes.ENTER:
                     continue
                 worth = self.gates.account_equity(account)
                 minimum = self._config.venue_minimum_usd.get(account.name, 0.0)
                 if worth < minimum:
                     nearest = nearest or _dormant_words(account.name, worth, minimum)
                     continue
-                order = self._sized(symbol, coin, intent, account, standing=standing, entries=[]).order
+                order = self._sized(market, coin, intent, account, standing=standing, entries=[]).order
                 if order.lots > 0:
                     return True, ""
                 if order.notional > best:

@@ -14,6 +14,7 @@ from bot.books.book import Book
 from bot.domain.account import Fill
 from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
+from bot.domain.market import coin_symbol
 from bot.domain.orders import Order, OrderReport, OrderState, OrderType, Purpose, Side, client_order_id
 from bot.engine.account import Account
 from bot.engine.state import StateKeeper
@@ -33,6 +34,8 @@ class OrderDesk:
         self._keeper = keeper
         self._live = {order.client_order_id: order for order in ledger.live_orders()}
         self.placed = 0
+        self.unasked: set[str] = set()
+        """Accounts on which an order came to rest that nobody has asked about since."""
         self.new_fills: list[Fill] = []
         """Fills since the engine last looked; it empties the list."""
         self.new_rejections: list[tuple[Order, str]] = []
@@ -52,17 +55,18 @@ class OrderDesk:
             and (purpose is None or order.purpose is purpose)
         ]
 
-    def unresolved(self, symbol: str) -> list[Order]:
-        """Orders of a symbol whose outcome nobody knows: no entry while there is one."""
+    def unresolved(self, coin: str) -> list[Order]:
+        """Orders of a coin whose outcome nobody knows: no entry while there is one."""
         doubtful = (OrderState.UNKNOWN, OrderState.IN_FLIGHT, OrderState.INTENT, OrderState.CANCEL_IN_FLIGHT)
-        return [order for order in self.live(symbol=symbol) if order.state in doubtful]
+        return [order for order in self.live() if coin_symbol(order.symbol) == coin and order.state in doubtful]
 
-    def doubtful_usd(self, account: str) -> float:
-        """Cash that entries of unknown outcome may have taken: it counts as spent."""
+    def doubtful_usd(self, account: str, quote: str = "") -> float:
+        """Cash, of one asset or of all, that entries of unknown outcome may have taken: it counts as spent."""
         return sum(
             float(order.remaining * (order.price or Decimal(0)))
             for order in self.live(account, purpose=Purpose.ENTRY)
             if order.state in (OrderState.UNKNOWN, OrderState.IN_FLIGHT)
+            and order.symbol.endswith(f"/{quote}" if quote else "")
         )
 
     # -- doing -----------------------------------------------------------------------------------
@@ -82,7 +86,7 @@ class OrderDesk:
         reason: str,
         now: datetime,
     ) -> Order:
-        """Journal an order, send it, and learn its outcome."""
+        """Journal an order, send it, and learn its outcome; what has come to rest is asked about at the cycle's end."""
         number = self._ledger.next_intent_number(account.name, instrument.symbol)
         intent = Order(
             client_order_id=client_order_id(self._ledger.epoch, account.name, instrument.symbol, number),
@@ -107,7 +111,11 @@ class OrderDesk:
         outcome = self._ask(account, sent, cancel=False)
         match outcome:
             case Accepted(venue_order_id=venue_order_id):
-                self._moved(sent, OrderState.OPEN, now, venue_order_id=venue_order_id)
+                resting = self._moved(sent, OrderState.OPEN, now, venue_order_id=venue_order_id)
+                if post_only or order_type is OrderType.STOP:
+                    # To ask takes 4.5 s at Kraken: the next position would be without its stop for as long.
+                    self.unasked.add(account.name)
+                    return resting
             case Rejected(reason=note):
                 self.new_rejections.append((self._moved(sent, OrderState.REJECTED, now, note=note), note))
             case Unknown(reason=note):
@@ -140,6 +148,7 @@ class OrderDesk:
 
     def settle(self, account: Account, now: datetime) -> None:
         """Fetch new fills into the books and learn which orders have ended."""
+        self.unasked.discard(account.name)
         cursor = self._keeper.state.cursors.get(account.name, "")
         try:
             fills, next_cursor = account.venue.fills_since(cursor)
@@ -217,7 +226,7 @@ class OrderDesk:
         for order in self.live(account.name):
             report = resting.get(order.client_order_id)
             if report is None:
-                self._learn_from(order, account.venue.find_order(order.client_order_id, order.symbol), now)
+                self._learn_from(order, account.venue.find_order(order), now)
             elif order.state is OrderState.UNKNOWN:
                 self._moved(order, OrderState.OPEN, now, venue_order_id=report.venue_order_id, note="found resting")
 

@@ -15,7 +15,7 @@ from bot.books import performance
 from bot.books.results import loss_streak
 from bot.domain.account import Fill
 from bot.domain.modes import EngineMode
-from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
+from bot.domain.orders import Order
 from bot.domain.refusal import GuardReading, RefusalCode
 from bot.domain.snapshot import SNAPSHOT_KEY, SNAPSHOT_SCHEMA_VERSION, CoinView, Snapshot
 from bot.domain.tier import ScalingTier
@@ -24,10 +24,12 @@ from bot.engine.config import EngineConfig
 from bot.engine.decision import Decider
 from bot.engine.desk import OrderDesk
 from bot.engine.dust import write_off_dust
+from bot.engine.entries import EntryKeeper
 from bot.engine.exits import ExitPlanner
 from bot.engine.exposure import Entry, heat_usd
 from bot.engine.facts import GuardFacts, has_failed, quotes_of, venues_of
 from bot.engine.flows import FlowDetector
+from bot.engine.gates import PEGGED, is_off_peg, usdc_usd
 from bot.engine.guards import Guards
 from bot.engine.protect import Protector
 from bot.engine.rebuild import note_risks, rebuilt_book
@@ -94,6 +96,14 @@ class Engine:
         self.protector = Protector(accounts=self.accounts, book=self.book, desk=self.desk, state=self.state)
         self.decider = Decider(
             config=config, ledger=ledger, accounts=self.accounts, book=self.book, desk=self.desk, state=self.state
+        )
+        self.entries = EntryKeeper(
+            config=config,
+            ledger=ledger,
+            accounts=self.accounts,
+            desk=self.desk,
+            keeper=self._keeper,
+            decider=self.decider,
         )
         self.exit_planner = ExitPlanner(
             config=config,
@@ -172,6 +182,9 @@ class Engine:
             self._adopted = True
         for account in self.accounts.values():
             account.observe(now)
+        off_peg = is_off_peg(usdc_usd(self.accounts.values()))
+        for account in self.accounts.values():
+            account.usdc_is_off_peg = off_peg
 
     def obey(self, command: str, arguments: Mapping[str, object], now: datetime) -> None:
         """Carry out a command of the user; recorded like a guard event."""
@@ -210,6 +223,7 @@ class Engine:
             if account.fresh:
                 self.desk.settle(account, now)
                 account.find_foreign(self._held_by_asset(account))
+        self.entries.close_finished()
         note_risks(self.book, self.desk, self.state)
         streak_at = parse_time(self.state.streak_counts_from)
         if streak_at is not None and any(p.opened_at > streak_at for p in self.book.positions.values()):
@@ -224,8 +238,9 @@ class Engine:
         )
         for flow in self.flows.detect(now, float(self._equity())):
             equity_before = self._equity()
-            self.performance = performance.with_flow(self.performance, flow.amount, equity_before)
-            self.state.today_flows_usd += float(flow.amount)
+            worth = flow.amount * (usdc_usd(self.accounts.values()) if flow.asset == "USDC" else 1)
+            self.performance = performance.with_flow(self.performance, worth, equity_before)
+            self.state.today_flows_usd += float(worth)
             self.state.stall_reason = ""  # of another equity; the next decision looks anew
             with self._ledger.transaction():
                 self._ledger.record_flow(flow)
@@ -252,7 +267,7 @@ class Engine:
                 drawdown=performance.drawdown_pct(self._measured) / 100,
                 daily_loss=performance.daily_loss_pct(self._measured) / 100,
                 losses_in_a_row=loss_streak(self.book.trades, since),
-                cash_frac=float(self.book.cash_usd / equity) if equity > 0 else 1.0,
+                cash_frac=float(self._cash() / equity) if equity > 0 else 1.0,
                 positions=len(self.book.positions),
                 max_positions=self._max_positions(),
                 heat_usd=heat_usd(stakes),
@@ -280,28 +295,12 @@ class Engine:
     def _protect(self, now: datetime) -> None:
         if self.state.flatten or (self.config.halt_flattens and self.state.halted_by == "drawdown"):
             for key in self.book.positions:
-                self.state.exits[key_text(*key)] = ExitPlan("0", FLATTEN_REASON)
-        elif self.state.halted_by:
-            self.state.exits.clear()  # a sale that was wanted before the halt waits; a stop that is reached plans anew
+                plan = self.state.exits.setdefault(key_text(*key), ExitPlan("0", FLATTEN_REASON))
+                plan.keep, plan.reason = "0", FLATTEN_REASON
+        elif self.state.halted_by:  # a sale that was wanted before the halt waits; a stop that is reached does not
+            self.state.exits = {name: plan for name, plan in self.state.exits.items() if plan.by_stop}
         block = self.guards.entry_block(now)
-        refuser = self.decider.refuser
-        for order in self.protector.cancel_entries(now, older_than_s=0.0 if block else self.config.entry_patience_s):
-            self._forget_stop_distance(order.account, order.symbol)
-            waited_h = (now - order.created_at).total_seconds() / 3600
-            unfilled = (RefusalCode.ENTRY_NOT_FILLED, self.config.entry_patience_s / 3600, waited_h, "hours")
-            code, limit, actual, unit = block or unfilled
-            refuser.record(
-                refuser.build(
-                    code,
-                    symbol=order.symbol,
-                    now=now,
-                    account=order.account,
-                    limit=limit,
-                    actual=actual,
-                    unit=unit,
-                    notional_usd=float(order.quantity * (order.price or Decimal(0))),
-                )
-            )
+        self.entries.tend(now, block)
         self.exit_planner.plan_all(now)
         self.protector.protect_all(now)
 
@@ -328,38 +327,19 @@ class Engine:
                 self.protector.protect(key, now)
         for name in list(self.state.exits):
             self.protector.protect(key_of(name), now)
-        for entry in entries:
-            if not entry.account.fresh:  # it has fallen silent since the decision, at an order before this one
-                self._forget_stop_distance(entry.account.name, entry.symbol)
-                self._refuse(RefusalCode.VENUE_UNKNOWN, entry, 0.0, now)
-                continue
-            instrument = entry.account.instruments[entry.symbol]
-            ticker = entry.account.tickers[entry.symbol]
-            order = self.desk.place(
-                entry.account,
-                instrument,
-                purpose=Purpose.ENTRY,
-                side=Side.BUY,
-                order_type=OrderType.LIMIT,
-                quantity=instrument.quantity_of(entry.lots),
-                price=instrument.price_down(ticker.bid),
-                post_only=True,
-                reason=entry.reason,
-                now=now,
-            )
-            if order.state is OrderState.REJECTED:
-                self._forget_stop_distance(entry.account.name, entry.symbol)
-                self._refuse(RefusalCode.ORDER_REJECTED, entry, 1.0, now)
-
-    def _refuse(self, code: RefusalCode, entry: Entry, actual: float, now: datetime) -> None:
-        refuser = self.decider.refuser
-        refuser.record(refuser.build(code, symbol=entry.symbol, now=now, account=entry.account.name, actual=actual))
+        for key in self.entries.send(entries, self._standing(now), now):
+            self.protector.protect(key, now)  # what was bought at once has its stop at once
+        known = len(self.desk.new_fills)
+        for name in sorted(self.desk.unasked):
+            self.desk.settle(self.accounts[name], now)
+        if len(self.desk.new_fills) > known:
+            self.protector.protect_all(now)
 
     def _record(self, now: datetime, next_cycle_at: datetime) -> Snapshot | None:
         self.guards.count_cycle(failed=has_failed(self.accounts, self.decider.gates, self.desk))
         self._last_equity = float(self._equity())  # after this cycle's own orders and their fees
         equity = self._last_equity
-        cash = float(self.book.cash_usd)
+        cash = float(self._cash())
         fresh = all(account.fresh for account in self.accounts.values())
         point = EquityPoint(
             at=now,
@@ -389,7 +369,7 @@ class Engine:
     def snapshot(self, now: datetime, next_cycle_at: datetime) -> Snapshot:
         """Describe the account as it stands."""
         equity = self._last_equity
-        cash = float(self.book.cash_usd)
+        cash = float(self._cash())
         p = self.performance
         totals = Totals(
             equity=equity,
@@ -440,18 +420,13 @@ class Engine:
 
     def _exposure_frac(self) -> float:
         equity = self._last_equity
-        cash = float(self.book.cash_usd)
+        cash = float(self._cash())
         return (equity - cash) / equity if equity > 0 else 0.0
-
-    def _forget_stop_distance(self, account: str, symbol: str) -> None:
-        """An addition that came to nothing moves no stop; without a stop yet, a late fill would still need it."""
-        name = key_text(account, symbol)
-        if name in self.state.stops:
-            self.state.entry_stop_frac.pop(name, None)
 
     def _equity(self) -> Decimal:
         """Quote cash by the books plus own positions at bid; a silent venue's at the lower known price."""
-        prices = {}
+        usdc = usdc_usd(self.accounts.values())
+        prices = {(name, PEGGED): usdc for name, asset in self.book.cash if asset == "USDC"}
         for name, symbol in self.book.positions:
             bids = [
                 account.tickers[symbol].bid
@@ -460,6 +435,13 @@ class Engine:
             ]
             prices[name, symbol] = min(bids) if bids else self.book.positions[name, symbol].average_price
         return self.book.equity(prices=prices, cash=self.book.cash)
+
+    def _cash(self) -> Decimal:
+        """Quote cash by the books in USD, USDC at its price."""
+        usdc = usdc_usd(self.accounts.values())
+        return sum(
+            (amount * (usdc if asset == "USDC" else 1) for (_, asset), amount in self.book.cash.items()), Decimal(0)
+        )
 
     def _held_by_asset(self, account: Account) -> dict[str, Decimal]:
         """What the bot bought and still lies there, dust that the books have written off included."""

@@ -19,14 +19,13 @@ from bot.books.positions import Position
 from bot.decide import exits
 from bot.decide.costs import Rules, break_even_price
 from bot.domain.instrument import Instrument
-from bot.domain.market import MS_PER_DAY
+from bot.domain.market import MS_PER_DAY, coin_symbol
 from bot.domain.modes import Strategy
-from bot.domain.orders import Purpose
 from bot.engine.account import Account, PositionKey, key_text
 from bot.engine.config import EngineConfig
 from bot.engine.desk import OrderDesk
 from bot.engine.history import History
-from bot.engine.protect import settled_stop
+from bot.engine.protect import is_entering, settled_stop
 from bot.engine.sizing import RULE_CODES
 from bot.engine.state import ExitPlan, StateKeeper, StopPlan
 
@@ -91,7 +90,7 @@ class ExitPlanner:
     def _trade(self, key: PositionKey) -> _Trade | None:
         """Look at a position; None where nothing can be sold now, or its entry may still make it larger."""
         account, position = self._accounts.get(key[0]), self._book.positions[key]
-        if account is None or not account.fresh or self._desk.live(*key, purpose=Purpose.ENTRY):
+        if account is None or not account.fresh or is_entering(self._state, self._desk, key):
             return None
         instrument, ticker = account.instruments.get(key[1]), account.tickers.get(key[1])
         if instrument is None or ticker is None or account.is_dust(key[1], position.quantity):
@@ -120,7 +119,7 @@ class ExitPlanner:
             self._state.targets_reached[trade.name] = reached
 
     def _raise_stop(self, trade: _Trade) -> bool:
-        history = self._histories.get(trade.position.symbol)
+        history = self._histories.get(coin_symbol(trade.position.symbol))
         highest, atr = trade.entry, math.nan
         if history is not None:
             entry_ms = int(trade.position.opened_at.timestamp() * 1000)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from bot.books.book import Book
 from bot.decide import sizer
 from bot.decide.costs import SLIPPAGE, loss_per_unit
-from bot.domain.market import MAJOR_COINS
+from bot.domain.market import MAJOR_COINS, coin_symbol
 from bot.domain.orders import Purpose
 from bot.engine.account import Account, PositionKey, key_text
 from bot.engine.desk import OrderDesk
@@ -37,6 +37,7 @@ class Stake:
     """One position or entry; USD, fractions."""
 
     symbol: str
+    """Of the coin."""
     usd: float
     heat_usd: float
     """What it costs when its stop is reached from the present price, costs and gap included."""
@@ -115,12 +116,12 @@ class Exposure:
             distance = 1.0 - float(plan.stop_price) / price
         _, fee_out = self._fees(account, symbol)
         heat = sizer.mark_heat(usd, distance, fee_out, gap_of(symbol))
-        return Stake(symbol=symbol, usd=usd, heat_usd=heat, fees_due_usd=usd * fee_out)
+        return Stake(symbol=coin_symbol(symbol), usd=usd, heat_usd=heat, fees_due_usd=usd * fee_out)
 
     def _of_entry(self, account: str, symbol: str, usd: float, stop_frac: float) -> Stake:
         fee_in, fee_out = self._fees(account, symbol)
         heat = usd * (loss_per_unit(stop_frac, fee_in, fee_out, SLIPPAGE) + gap_of(symbol))
-        return Stake(symbol=symbol, usd=usd, heat_usd=heat, fees_due_usd=usd * (fee_in + fee_out))
+        return Stake(symbol=coin_symbol(symbol), usd=usd, heat_usd=heat, fees_due_usd=usd * (fee_in + fee_out))
 
     def _fees(self, account: str, symbol: str) -> tuple[float, float]:
         rules = self._accounts[account].rules.get(symbol) if account in self._accounts else None

@@ -22,6 +22,8 @@ class VenueFacts:
 
     name: str
     fresh: bool
+    problem: str
+    """Why it does not answer, in its own words; '' where it does."""
     worth_usd: float
     minimum_usd: float
     """0: none."""
@@ -73,6 +75,7 @@ def venues_of(accounts: Iterable[Account], gates: Gates, config: EngineConfig) -
         VenueFacts(
             name=account.name,
             fresh=account.fresh,
+            problem=account.error,
             worth_usd=gates.account_equity(account),
             minimum_usd=config.venue_minimum_usd.get(account.name, 0.0),
         )
@@ -93,7 +96,7 @@ def quotes_of(accounts: Iterable[Account], symbols: Sequence[str], now: datetime
         for account in accounts
         if account.fresh
         for symbol in symbols
-        if (ticker := account.tickers.get(symbol)) is not None
+        if (ticker := account.tickers.get(account.market_of(symbol))) is not None
     ]
 
 

@@ -273,9 +273,10 @@ class Guards:
         return _reading("stale_data", worst, "hours", "no entry there until a fresh price", about=about)
 
     def _unknown_venue(self, facts: GuardFacts) -> GuardReading:
-        silent = [venue.name for venue in facts.venues if not venue.fresh]
+        silent = [venue for venue in facts.venues if not venue.fresh]
         limit = guards.unknown_venue(len(silent))
-        return _reading("unknown_venue", limit, "count", "no entries there until it answers", about=", ".join(silent))
+        about = "; ".join(venue.problem or venue.name for venue in silent)
+        return _reading("unknown_venue", limit, "count", "no entries there until it answers", about=about)
 
     def _errors(self, _: GuardFacts) -> GuardReading:
         config, state = self._config, self._state

@@ -1,22 +1,23 @@
 """Protection: every position has its stop, and wanted exits are carried out.
 
 Works from what should be to what is, each cycle anew, so that a crash between two steps needs no
-code of its own. A coin backs one resting order: before a sale the stop is taken back, and what is
-left gets a stop again at once.
+code of its own. A coin backs one resting order: before a part is sold the stop is replaced by one for the
+rest. Where no stop can rest the price is watched, which ends when the program does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bot.books.book import Book
+from bot.books.positions import Position
 from bot.domain.instrument import Instrument
-from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
+from bot.domain.orders import OrderState, OrderType, Purpose, Side
 from bot.engine.account import Account, PositionKey, key_of, key_text
 from bot.engine.desk import OrderDesk
-from bot.engine.state import EngineState, ExitPlan, StopPlan
+from bot.engine.state import EngineState, ExitPlan, StopPlan, parse_time
 
 
 def settled_stop(
@@ -35,6 +36,25 @@ def settled_stop(
     if not entering:
         state.entry_stop_frac.pop(name, None)
     return plan
+
+
+STOP_OVERDUE_AFTER = timedelta(seconds=30)
+"""So long may a reached stop rest unsold: a stop-limit whose limit the price has jumped (quant, correction 9)."""
+SLIPPAGE_STEP, SLIPPAGE_MOST = Decimal("0.02"), Decimal("0.10")
+"""A sale accepts 2 % below the best bid, each further try 2 % more, never more than 10 %."""
+
+
+def lowest_price(instrument: Instrument, bid: Decimal, quantity: Decimal, tries: int) -> Decimal:
+    """The price below which a sale is not made: no order of ours takes whatever it gets."""
+    most = min(SLIPPAGE_STEP * (tries + 1), SLIPPAGE_MOST)
+    # An order is measured at its limit: below this one the venue would call it too small.
+    least = instrument.price_up(instrument.min_cost / quantity)
+    return min(max(instrument.price_down(bid * (1 - most)), least), instrument.price_down(bid))
+
+
+def is_entering(state: EngineState, desk: OrderDesk, key: PositionKey) -> bool:
+    """Whether an entry may still make the position larger."""
+    return key_text(*key) in state.entry_plans or bool(desk.live(*key, purpose=Purpose.ENTRY))
 
 
 class Protector:
@@ -66,41 +86,63 @@ class Protector:
         if position is None:
             self._forget(account, key, now)
             return
-        quantity = position.quantity
-        instrument = account.instruments.get(key[1])
-        ticker = account.tickers.get(key[1])
-        if instrument is None or ticker is None:
+        if key[1] not in account.instruments or key[1] not in account.tickers:
             return  # not traded here at present: no order can be sent
-        name = key_text(*key)
-        if account.is_dust(key[1], quantity):
+        if account.is_dust(key[1], position.quantity):
             # Too small to sell: it stays in the books. A plan must not wait and sell the next entry.
-            self._state.exits.pop(name, None)
-            self._state.targets_reached.pop(name, None)
+            self._state.exits.pop(key_text(*key), None)
+            self._state.targets_reached.pop(key_text(*key), None)
             return
-        entering = bool(self._desk.live(*key, purpose=Purpose.ENTRY))
+        self._protect_position(account, key, position, now)
+
+    def _protect_position(self, account: Account, key: PositionKey, position: Position, now: datetime) -> None:
+        name, instrument, ticker = key_text(*key), account.instruments[key[1]], account.tickers[key[1]]
+        quantity = position.quantity
+        entering = is_entering(self._state, self._desk, key)
         plan = settled_stop(self._state, instrument, name, position.average_price, entering=entering)
         wanted = Decimal(plan.stop_price)
         if wanted >= ticker.bid and not self._rests(key, quantity, wanted):
             # The price is there already: venues reject such a stop.
-            self._state.exits[name] = ExitPlan("0", f"the price is at its stop of {wanted} or below")
+            self._plan_all(name, f"the price is at its stop of {wanted} or below")
+        elif self._is_overdue(name, wanted, ticker.last, now):
+            self._plan_all(name, f"the stop of {wanted} was reached and did not sell")
         if name in self._state.exits:
-            self._sell(account, key, quantity, ticker.bid, now)
-            position = self._book.positions.get(key)
-            if position is None:
+            self._sell(account, key, quantity, bid=ticker.bid, stop=wanted, now=now)
+            left = self._book.positions.get(key)
+            if left is None:
                 self._forget(account, key, now)
                 return
-            quantity = position.quantity
+            quantity = left.quantity
         if wanted < ticker.bid:
             self._hold_stop(account, key, quantity, wanted, entering=entering, now=now)
 
-    def _sell(self, account: Account, key: PositionKey, quantity: Decimal, bid: Decimal, now: datetime) -> None:
-        plan = self._state.exits[key_text(*key)]
-        instrument = account.instruments[key[1]]
+    def _plan_all(self, name: str, reason: str) -> None:
+        """Want everything sold; a plan for all of it goes on, with the lower prices that it has come to accept."""
+        known = self._state.exits.get(name)
+        if known is None or known.keep != "0":
+            self._state.exits[name] = ExitPlan("0", reason, by_stop=True)
+        else:
+            known.by_stop = True
+
+    def _is_overdue(self, name: str, stop: Decimal, last: Decimal, now: datetime) -> bool:
+        """Whether the price has been at a resting stop for so long that it should have sold (quant, correction 9)."""
+        if last > stop:
+            self._state.stop_reached_at.pop(name, None)
+            return False
+        since = parse_time(self._state.stop_reached_at.setdefault(name, now.isoformat()))
+        assert since is not None
+        return now - since >= STOP_OVERDUE_AFTER
+
+    def _sell(
+        self, account: Account, key: PositionKey, quantity: Decimal, *, bid: Decimal, stop: Decimal, now: datetime
+    ) -> None:
+        name, instrument = key_text(*key), account.instruments[key[1]]
+        plan = self._state.exits[name]
         sell = instrument.quantity_of(instrument.lots_in(quantity - Decimal(plan.keep)))
         if sell < instrument.minimum_quantity_at(bid):
-            del self._state.exits[key_text(*key)]  # done, or too little for the venue
+            del self._state.exits[name]  # done, or too little for the venue
             return
-        if not self._taken_back(account, key, now):
+        if not self._made_free(account, key, rest=quantity - sell, stop=stop, bid=bid, now=now):
             return  # tried again next cycle
         still_held = self._book.positions.get(key)
         if still_held is None or still_held.quantity < quantity:
@@ -110,13 +152,32 @@ class Protector:
             instrument,
             purpose=Purpose.EXIT,
             side=Side.SELL,
-            order_type=OrderType.MARKET,
+            order_type=OrderType.IOC,
             quantity=sell,
+            price=lowest_price(instrument, bid, sell, plan.tries),
             reason=plan.reason,
             now=now,
         )
         if order.state is OrderState.FILLED:
-            del self._state.exits[key_text(*key)]
+            del self._state.exits[name]
+        elif order.state is OrderState.CANCELED:  # what was offered at this price is gone
+            plan.tries += 1
+
+    def _made_free(
+        self, account: Account, key: PositionKey, *, rest: Decimal, stop: Decimal, bid: Decimal, now: datetime
+    ) -> bool:
+        """Free what is to be sold of its stop; the rest keeps one, placed before anything is sold."""
+        minimum = account.instruments[key[1]].minimum_quantity_at(stop)
+        if rest < minimum or stop >= bid or not account.stops_rest:
+            return self._taken_back(account, key, now)
+        if not self._rests(key, rest, stop):
+            if not self._taken_back(account, key, now):
+                return False
+            position = self._book.positions.get(key)
+            if position is None or position.quantity <= rest:
+                return False  # the old stop was executed while it was taken back
+            self._place_stop(account, key, rest, stop, now)
+        return True
 
     def _taken_back(self, account: Account, key: PositionKey, now: datetime) -> bool:
         for order in self._desk.live(*key):
@@ -127,7 +188,7 @@ class Protector:
     def _hold_stop(
         self, account: Account, key: PositionKey, quantity: Decimal, wanted: Decimal, *, entering: bool, now: datetime
     ) -> None:
-        if self._rests(key, quantity, wanted):
+        if self._rests(key, quantity, wanted) or not account.stops_rest:
             return
         instrument = account.instruments[key[1]]
         if quantity < instrument.minimum_quantity_at(wanted):
@@ -139,14 +200,17 @@ class Protector:
         position = self._book.positions.get(key)
         if position is None or position.quantity != quantity:
             return  # the old stop was executed while it was taken back
+        self._place_stop(account, key, quantity, wanted, now)
+
+    def _place_stop(self, account: Account, key: PositionKey, quantity: Decimal, stop: Decimal, now: datetime) -> None:
         self._desk.place(
             account,
-            instrument,
+            account.instruments[key[1]],
             purpose=Purpose.STOP,
             side=Side.SELL,
             order_type=OrderType.STOP,
             quantity=quantity,
-            stop_price=wanted,
+            stop_price=stop,
             reason="protective stop",
             now=now,
         )
@@ -163,15 +227,4 @@ class Protector:
         self._state.stops.pop(name, None)
         self._state.exits.pop(name, None)
         self._state.targets_reached.pop(name, None)
-
-    def cancel_entries(self, now: datetime, *, older_than_s: float = 0.0) -> list[Order]:
-        """Take back resting entries of at least this age; returns those that are gone unfilled."""
-        gone = []
-        for order in self._desk.live(purpose=Purpose.ENTRY):
-            account = self._accounts.get(order.account)
-            if account is None or not account.fresh or (now - order.created_at).total_seconds() < older_than_s:
-                continue
-            ended = self._desk.cancel(account, order, now)
-            if ended.state is OrderState.CANCELED and ended.filled_quantity == 0:
-                gone.append(ended)
-        return gone
+        self._state.stop_reached_at.pop(name, None)

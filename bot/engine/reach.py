@@ -154,7 +154,8 @@ def reach_views(
         worth = decider.gates.account_equity(account)
         for symbol in config.symbols:
             history = decider.histories[symbol]
-            rules, ticker = account.rules.get(symbol), account.tickers.get(symbol)
+            market = account.market_of(symbol)
+            rules, ticker = account.rules.get(market), account.tickers.get(market)
             if rules is None or ticker is None:
                 code = RefusalCode.NO_MARKET if account.tickers else RefusalCode.VENUE_UNKNOWN
                 views.append(_unknown(account.name, symbol, (code, 0.0, 0.0, "count")))

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from bot.books.book import Book
 from bot.domain.account import DustEvent, Flow
-from bot.domain.orders import Purpose
 from bot.engine.account import key_text
 from bot.engine.desk import OrderDesk
+from bot.engine.protect import is_entering
 from bot.engine.state import EngineState
 from bot.ports import Ledger
 
@@ -43,7 +43,7 @@ def rebuilt_book(ledger: Ledger, state: EngineState) -> Book:
 def note_risks(book: Book, desk: OrderDesk, state: EngineState) -> None:
     """Tell the books what a new position risks, once its entry has ended: quantity x distance to its first stop."""
     for (account, symbol), position in book.positions.items():
-        if position.initial_risk_usd is not None or desk.live(account, symbol, Purpose.ENTRY):
+        if position.initial_risk_usd is not None or is_entering(state, desk, (account, symbol)):
             continue
         frac = state.entry_stop_frac.get(key_text(account, symbol))
         plan = state.stops.get(key_text(account, symbol))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from bot.decide import codes
+from bot.domain.market import coin_symbol
 from bot.domain.refusal import Refusal, RefusalCode
 from bot.engine.history import History
 from bot.ports import Ledger
@@ -35,7 +36,8 @@ class Refuser:
         unit: str = "count",
         notional_usd: float = 0.0,
     ) -> Refusal:
-        """Make a refusal; limit and actual value are in ``unit``."""
+        """Make a refusal; limit and actual value are in ``unit``. ``symbol`` is a coin or one of its markets."""
+        symbol = coin_symbol(symbol)
         history = self._histories.get(symbol)  # None: an order of a coin that is no longer traded
         return Refusal(
             code=code,

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from bot.books.book import Book
 from bot.decide.sizer import heat_limit
+from bot.domain.market import coin_symbol
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, OrderState, Purpose
 from bot.domain.refusal import GuardReading
@@ -153,6 +154,7 @@ def _position(
             and o.state in (OrderState.OPEN, OrderState.PARTLY_FILLED)
             for o in orders
         ),
+        stop_watched=key[0] in accounts and not accounts[key[0]].stops_rest,
         too_small=key[0] in accounts and accounts[key[0]].is_dust(key[1], position.quantity),
         r_multiple=float((price - position.average_price) / risk) if risk > 0 else None,
         opened_at=position.opened_at.isoformat(),
@@ -167,6 +169,7 @@ def _venue(account: Account, config: EngineConfig, decider: Decider, book: Book,
     return VenueView(
         account=account.name,
         fresh=account.fresh,
+        problem=account.error,
         equity_usd=equity,
         cash_usd=float(sum((book.cash.get((account.name, q), Decimal(0)) for q in quotes), Decimal(0))),
         free_cash_usd=account.free_cash_usd(),
@@ -176,6 +179,8 @@ def _venue(account: Account, config: EngineConfig, decider: Decider, book: Book,
         taker_pct=float(account.fees.taker_frac) * 100 if account.fees else 0.0,
         fee_origin=account.fees.origin if account.fees else "",
         balance_age_s=age_s,
+        cash_by_asset={q: float(book.cash[account.name, q]) for q in sorted(quotes) if (account.name, q) in book.cash},
+        stops_rest=account.stops_rest,
         foreign_assets={asset: f"{quantity:f}" for asset, quantity in account.foreign.items()},
         dust_usd=float(sum((dust.cost for (name, _), dust in book.dust.items() if name == account.name), Decimal(0))),
     )
@@ -193,11 +198,11 @@ def _coin(
     history = decider.histories[symbol]
     last = decider.last.get(symbol)
     refusal = decider.refuser.last.get(symbol)
-    prices = [a.tickers[symbol] for a in accounts.values() if symbol in a.tickers]
+    prices = [a.tickers[a.market_of(symbol)] for a in accounts.values() if a.market_of(symbol) in a.tickers]
     held = sum(
-        (p.quantity * accounts[name].tickers[symbol].bid)
-        for (name, held_symbol), p in book.positions.items()
-        if held_symbol == symbol and name in accounts and symbol in accounts[name].tickers
+        (p.quantity * accounts[name].tickers[market].bid)
+        for (name, market), p in book.positions.items()
+        if coin_symbol(market) == symbol and name in accounts and market in accounts[name].tickers
     )
     view = CoinView(
         symbol=symbol,
@@ -257,7 +262,8 @@ def _order(order: Order) -> OrderView:
 
 def _oldest_price_age(accounts: Mapping[str, Account], now: datetime) -> float | None:
     times = [ticker.at for account in accounts.values() for ticker in account.tickers.values()]
-    return (now - min(times)).total_seconds() if times else None
+    # A live price is a moment younger than the cycle that asked for it.
+    return max(0.0, (now - min(times)).total_seconds()) if times else None
 
 
 def _number(value: float) -> float | None:

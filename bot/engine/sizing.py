@@ -10,11 +10,12 @@ from decimal import Decimal
 
 from bot.books.book import Book
 from bot.decide import allocation, breakout, codes, exits, kelly, measured, sizer
-from bot.decide.costs import SLIPPAGE
+from bot.decide.costs import SLIPPAGE, Rules
 from bot.decide.guards import risk_reward
 from bot.decide.intents import Coin
 from bot.decide.kelly import Edge
 from bot.decide.sizer import Blend, Candidate, Caps, Holdings, Limits, Order
+from bot.domain.market import coin_symbol
 from bot.domain.modes import ExitRule, Strategy
 from bot.domain.refusal import Reason
 from bot.engine.account import Account
@@ -151,7 +152,7 @@ class Sizing:
             return best
         record, limits = self.record(standing.now), self.limits(standing)
         for account in self._accounts.values():
-            rules = account.rules.get(symbol)
+            rules = account.rules.get(account.market_of(symbol))
             if rules is not None:
                 holdings = self._bare(coin, standing, record.trades)
                 blend = sizer.blend_of(self._candidate(symbol, coin, math.inf), rules, holdings, limits, record.edge)
@@ -164,18 +165,23 @@ class Sizing:
 
     def size(
         self,
-        symbol: str,
+        market: str,
         coin: Coin,
         wish_usd: float,
         account: Account,
         *,
         standing: Standing,
         entries: Sequence[Entry],
+        rules: Rules | None = None,
     ) -> Sized:
-        """Size a wish on one account, at the price at which this account would buy."""
-        candidate = self._candidate(symbol, coin, wish_usd)
-        rules, limits, record = account.rules[symbol], self.limits(standing), self.record(standing.now)
-        holdings = self._holdings(symbol, coin, account, standing=standing, entries=entries, trades=record.trades)
+        """Size a wish on one account, at the price at which this account would buy.
+
+        ``rules`` are those of the market; others where the order would pay other fees.
+        """
+        candidate = self._candidate(market, coin, wish_usd)
+        rules = account.rules[market] if rules is None else rules
+        limits, record = self.limits(standing), self.record(standing.now)
+        holdings = self._holdings(market, coin, account, standing=standing, entries=entries, trades=record.trades)
         blend, caps, order = sizer.size_position(candidate, rules, holdings, limits, record.edge)
         reward = record.reward
         if self._has_targets:
@@ -211,14 +217,14 @@ class Sizing:
     def _free_cash(self) -> float:
         return sum(self._free_on(account) for account in self._accounts.values())
 
-    def _free_on(self, account: Account) -> float:
+    def _free_on(self, account: Account, quote: str = "") -> float:
         """Free cash of an account; what has come in and is in no book yet is not spent before it counts as equity."""
         unbooked = Decimal(0)
-        for asset in account.quote_assets():
+        for asset in [quote] if quote else account.quote_assets():
             if asset in account.balances:
                 booked = self._book.cash.get((account.name, asset), Decimal(0))
                 unbooked += max(Decimal(0), account.balances[asset].total - booked)
-        return max(0.0, account.free_cash_usd() - float(unbooked) - self._desk.doubtful_usd(account.name))
+        return max(0.0, account.free_cash_usd(quote) - float(unbooked) - self._desk.doubtful_usd(account.name, quote))
 
     def _bare(self, coin: Coin, standing: Standing, trades: int) -> Holdings:
         return Holdings(
@@ -237,7 +243,7 @@ class Sizing:
 
     def _holdings(
         self,
-        symbol: str,
+        market: str,
         coin: Coin,
         account: Account,
         *,
@@ -247,12 +253,12 @@ class Sizing:
     ) -> Holdings:
         stakes = self._exposure.stakes(entries)
         symbols, shares, volatilities = self._exposure.shares(stakes, standing.equity)
-        correlations = [1.0 if held == symbol else sizer.CORRELATION for held in symbols]
+        correlations = [1.0 if held == coin_symbol(market) else sizer.CORRELATION for held in symbols]
         return Holdings(
             equity=standing.equity,
             base_usd=self.base_usd(coin, standing),
             free_cash=self._free_cash(),
-            venue_free_cash=self._free_on(account),
+            venue_free_cash=self._free_on(account, account.instruments[market].quote),
             drawdown=standing.drawdown,
             day_loss=standing.day_loss,
             heat_usd=heat_usd(stakes),

@@ -26,6 +26,32 @@ class ExitPlan:
 
     keep: str
     reason: str
+    tries: int = 0
+    """Orders that did not sell all of it; each next one accepts a lower price."""
+    by_stop: bool = False
+    """Whether a stop was reached: such a sale goes on in a halt too."""
+
+
+@dataclass(slots=True)
+class EntryPlan:
+    """An entry that is under way; decimal text, quote units, ISO 8601 UTC."""
+
+    quantity: str
+    """That was decided, in base units."""
+    started_at: str
+    first_number: int
+    """Intent number of its first order; what it has bought is read from the ledger from here on."""
+    decided_price: float
+    stop_frac: float
+    reason: str
+    tries: int = 0
+    """Orders beyond the first."""
+    crossed: bool = False
+    would_take: bool = False
+    """Whether its last order was rejected because the price had come to it: worth another try."""
+
+
+_Plan = StopPlan | ExitPlan | EntryPlan
 
 
 @dataclass(slots=True)
@@ -70,7 +96,11 @@ class EngineState:
     """account|symbol: stop distance of the newest entry, for the stop that follows its fill."""
     initial_risks: dict[str, float] = field(default_factory=dict)
     """account|symbol|opening time: R in USD of the newest positions; no ledger event tells it."""
+    entry_plans: dict[str, EntryPlan] = field(default_factory=dict)
+    """account|symbol: until it has bought what it wanted, or is given up."""
     stops: dict[str, StopPlan] = field(default_factory=dict)
+    stop_reached_at: dict[str, str] = field(default_factory=dict)
+    """account|symbol: since when the price has been at its stop, which rests and has not sold."""
     exits: dict[str, ExitPlan] = field(default_factory=dict)
     targets_reached: dict[str, int] = field(default_factory=dict)
     """account|symbol: price targets that the position has reached; the price may have fallen back since."""
@@ -82,7 +112,7 @@ class EngineState:
         for name in self.__slots__:
             value = getattr(self, name)
             if isinstance(value, dict):
-                values[name] = {k: asdict(v) if isinstance(v, StopPlan | ExitPlan) else v for k, v in value.items()}
+                values[name] = {k: asdict(v) if isinstance(v, _Plan) else v for k, v in value.items()}
             else:
                 values[name] = list(value) if isinstance(value, list) else value
         return values
@@ -91,9 +121,10 @@ class EngineState:
     def from_json(cls, value: dict[str, object]) -> EngineState:
         """Read back what ``to_json`` gave. Raises LedgerError where it does not fit."""
         try:
-            state = cls(**value)  # type: ignore[arg-type]  # checked by the field names and the next two lines
+            state = cls(**value)  # type: ignore[arg-type]  # checked by the field names and the next three lines
             state.stops = {k: StopPlan(**v) for k, v in state.stops.items()}  # type: ignore[arg-type]
             state.exits = {k: ExitPlan(**v) for k, v in state.exits.items()}  # type: ignore[arg-type]
+            state.entry_plans = {k: EntryPlan(**v) for k, v in state.entry_plans.items()}  # type: ignore[arg-type]
         except TypeError as e:
             raise LedgerError(f"the engine state in the ledger cannot be read: {e}") from e
         return state

@@ -7,19 +7,24 @@ Prices come in as floats (as candles carry them), money and quantities are Decim
 * A resting buy holds its cost at the limit price with the taker fee, the worst case; a resting sale
   or stop holds its coins.
 * MARKET executes at once at bid or ask, a marketable LIMIT at once as taker, never worse than its limit.
+* IOC executes like a marketable LIMIT; what of it does not execute at once is canceled.
 * A resting LIMIT fills as maker at its limit price, even where a bar opens beyond it, and only when the
   price trades THROUGH it: there is no queue here, so a touch is not counted.
 * A STOP (sales only) triggers when the price is at or below it and executes as taker half a spread below
   the lower of stop and open. Inside one bar: open, then stops, then limits.
+* Where real quotes are told, bid and ask are theirs: a resting buy fills once the ask is below its limit, a
+  sale once the bid is above; a stop triggers on ``last`` and sells at the bid. Bars between two
+  quotes have the spread of the newest one.
+* A bar whose beginning is told is met only by orders that rested then.
 * Spot only, one account only. History is bounded to the newest 10,000 fills and ended orders.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -29,6 +34,7 @@ from bot.domain.instrument import Instrument
 from bot.domain.market import Candle, Ticker
 from bot.domain.orders import Order, OrderReport, OrderState, OrderType, Side
 from bot.ports import Accepted, Outcome, Rejected
+from bot.venues.order_rules import MONEY_STEP, is_marketable, order_faults, rounded_up
 from bot.venues.working_order import (
     WorkingOrder,
     fill_from_json,
@@ -44,14 +50,14 @@ HISTORY_KEPT = 10_000
 
 STATE_SCHEMA_VERSION = 1
 
-_MONEY_STEP = Decimal("0.00000001")
 _ZERO = Decimal(0)
 
 
 class MatchingCore:
     """One simulated account; see the rules at the head of this file.
 
-    ``half_spread_frac``: half the distance between bid and ask as a fraction of the price in the middle.
+    ``half_spread_frac``: half the distance between bid and ask as a fraction of the price in the middle,
+    for symbols without real quotes.
     ``next_fill_fraction`` is there for tests: the next execution fills only that fraction, in whole
     lots (at least one); the rest of a limit order rests, that of a market or stop order is canceled.
     """
@@ -74,6 +80,10 @@ class MatchingCore:
         self._half_spread = half_spread_frac
         self._totals: dict[str, Decimal] = {}
         self._prices: dict[str, tuple[float, datetime]] = {}
+        self._quotes: dict[str, Ticker] = {}
+        """Real bid and ask, where they are the present price."""
+        self._spreads: dict[str, Decimal] = {}
+        """Half spreads as fractions, of the newest real quotes."""
         self._working: dict[str, WorkingOrder] = {}
         self._ended: OrderedDict[str, OrderReport] = OrderedDict()
         self._fills: deque[Fill] = deque(maxlen=HISTORY_KEPT)
@@ -101,7 +111,9 @@ class MatchingCore:
         }
 
     def ticker(self, symbol: str) -> Ticker | None:
-        """Bid and ask around the present price, bid rounded down and ask up to the tick; None: no price yet."""
+        """The real quote, or bid and ask around the present price, rounded away from it; None: no price yet."""
+        if symbol in self._quotes:
+            return self._quotes[symbol]
         known = self._prices.get(symbol)
         if known is None:
             return None
@@ -172,14 +184,17 @@ class MatchingCore:
             quantity=order.quantity,
             price=order.price,
             stop_price=order.stop_price,
+            placed_at=at,
         )
         self._working[working.client_order_id] = working
         if order.type is OrderType.STOP:
             assert order.stop_price is not None
             if quote.last <= order.stop_price:
                 self._execute(working, quote.bid, Liquidity.TAKER, at)
-        elif _marketable(order, quote):
+        elif is_marketable(order, quote):
             self._execute(working, quote.ask if order.side is Side.BUY else quote.bid, Liquidity.TAKER, at)
+        elif order.type is OrderType.IOC:
+            self._end(working, OrderState.CANCELED)
         self._check()
         return Accepted(venue_order_id=working.venue_order_id)
 
@@ -198,32 +213,63 @@ class MatchingCore:
         if self._prices.get(symbol) == (price, at):
             return  # the same price told twice is not a second trade
         self._set_price(symbol, price, at)
-        if self.has_resting(symbol):
+        resting = self._resting(symbol)
+        if resting:
             moment = Decimal(repr(price))
-            self._match(symbol, first=moment, low=moment, high=moment, at=at)
+            self._match(resting, first=moment, low=moment, high=moment, at=at)
 
-    def on_range(self, symbol: str, candle: Candle, at: datetime) -> None:
-        """Let the price run through a completed bar that ended at ``at``; it is at the close afterwards."""
+    def learn_spread(self, quote: Ticker) -> None:
+        """Take the spread of a real quote for the bars that are told next."""
+        self._spreads[quote.symbol] = (quote.ask - quote.bid) / (quote.ask + quote.bid)
+
+    def on_quote(self, quote: Ticker, at: datetime) -> None:
+        """Let the market stand at real prices; what they execute is executed at ``at``."""
+        symbol = quote.symbol
+        if self._quotes.get(symbol) == quote:
+            return
+        self.learn_spread(quote)
+        self._prices[symbol] = (float(quote.last), quote.at)
+        self._quotes[symbol] = quote
+        for order in self._resting(symbol):
+            if order.stop_price is not None:
+                if quote.last <= order.stop_price:
+                    self._execute(order, quote.bid, Liquidity.TAKER, at)
+            elif order.price is not None and _is_through(order, low=quote.ask, high=quote.bid):
+                self._execute(order, order.price, Liquidity.MAKER, at)
+
+    def on_range(self, symbol: str, candle: Candle, at: datetime, *, began: datetime | None = None) -> None:
+        """Let the price run through a completed bar that ended at ``at``; it is at the close afterwards.
+
+        With ``began`` only orders that rested then meet it, else all that rest.
+        """
         self._set_price(symbol, candle.close, at)
-        if self.has_resting(symbol):
+        meeting = self._resting(symbol, began)
+        if meeting:
             first, low, high = (Decimal(repr(price)) for price in (candle.open, candle.low, candle.high))
-            self._match(symbol, first=first, low=first, high=first, at=at)
-            self._match(symbol, first=first, low=low, high=high, at=at)
+            self._match(meeting, first=first, low=first, high=first, at=at)
+            self._match(self._resting(symbol, began), first=first, low=low, high=high, at=at)
 
     def _set_price(self, symbol: str, price: float, at: datetime) -> None:
         assert price > 0, f"{symbol}: price must be positive, was {price}"
         known = self._prices.get(symbol)
         if known is None or at >= known[1]:  # a bar that comes late must not turn the clock back
             self._prices[symbol] = (price, at)
+            self._quotes.pop(symbol, None)
 
-    def _match(self, symbol: str, *, first: Decimal, low: Decimal, high: Decimal, at: datetime) -> None:
-        resting = [order for order in self._working.values() if order.symbol == symbol]
+    def _resting(self, symbol: str, since: datetime | None = None) -> list[WorkingOrder]:
+        """Orders of a symbol that rest, or rested at ``since`` already."""
+        of_symbol = (order for order in self._working.values() if order.symbol == symbol)
+        return [order for order in of_symbol if since is None or order.placed_at <= since]
+
+    def _match(
+        self, resting: Sequence[WorkingOrder], *, first: Decimal, low: Decimal, high: Decimal, at: datetime
+    ) -> None:
         for order in resting:
             if order.stop_price is not None and low <= order.stop_price:
-                price = self._below(symbol, min(order.stop_price, first))
+                price = self._below(order.symbol, min(order.stop_price, first))
                 self._execute(order, price, Liquidity.TAKER, at)
         for order in resting:
-            if order.price is not None and (low < order.price if order.side is Side.BUY else high > order.price):
+            if order.price is not None and _is_through(order, low=low, high=high):
                 self._execute(order, order.price, Liquidity.MAKER, at)
 
     # ---- one execution
@@ -235,7 +281,7 @@ class MatchingCore:
         cost = price * quantity
         rate = self.fees.maker_frac if liquidity is Liquidity.MAKER else self.fees.taker_frac
         order.fee_due += cost * rate
-        fee = _round_up(order.fee_due) - order.fee_paid
+        fee = rounded_up(order.fee_due) - order.fee_paid
         if order.side is Side.SELL:
             fee = min(fee, cost)  # a part too small for its rounded fee leaves the rest to the next part
         order.fee_paid += fee
@@ -327,12 +373,13 @@ class MatchingCore:
             self._set_price(symbol, float(price), datetime.fromisoformat(at))
         for data in state["working"]:
             working = order_from_json(data)
-            if working.symbol not in self.instruments:
-                raise ValueError(f"order {working.client_order_id} rests on {working.symbol}, which has no market")
             self._working[working.client_order_id] = working
         for data in state["ended"]:
             report = report_from_json(data)
             self._ended[report.client_order_id] = report
+        for working in [*self._working.values()]:
+            if working.symbol not in self.instruments:  # an exchange that closes a market cancels what rests there
+                self._end(working, OrderState.CANCELED)
         self._fills.extend(fill_from_json(self.account, data) for data in state["fills"])
         self._orders_made = int(state["orders_made"])
         self._fills_made = int(state["fills_made"])
@@ -348,28 +395,7 @@ class MatchingCore:
             return f"no market {order.symbol} on {self.account}: there are {', '.join(self.instruments)}"
         if quote is None:
             return f"{order.symbol}: there is no price yet"
-        return next((fault for fault in self._faults(order, instrument, quote) if fault), "")
-
-    def _faults(self, order: Order, instrument: Instrument, quote: Ticker) -> Iterator[str]:
-        reference = order.price or order.stop_price or (quote.ask if order.side is Side.BUY else quote.bid)
-        cost = reference * order.quantity
-        if order.type is OrderType.STOP and order.side is Side.BUY:
-            yield "a stop that buys is not supported here"
-        if order.quantity % instrument.lot_step:
-            yield f"quantity {order.quantity} is not a multiple of {instrument.lot_step} {instrument.base}"
-        if reference <= 0 or reference % instrument.tick_size:
-            yield f"price {reference} is not a multiple of {instrument.tick_size} {instrument.quote}"
-        if order.quantity < instrument.min_amount:
-            yield f"quantity {order.quantity} is below the minimum of {instrument.min_amount} {instrument.base}"
-        if cost < instrument.min_cost:
-            yield f"cost {cost} is below the minimum of {instrument.min_cost} {instrument.quote}"
-        if order.post_only and _marketable(order, quote):
-            yield f"post-only at {order.price} would execute at once: bid {quote.bid}, ask {quote.ask}"
-        asset, needed = instrument.base, order.quantity
-        if order.side is Side.BUY:
-            asset, needed = instrument.quote, cost + _round_up(cost * self.fees.taker_frac)
-        if needed > (free := self._free(asset)):
-            yield f"insufficient funds: needs {needed} {asset}, free is {free}"
+        return next(order_faults(order, instrument, quote, taker_frac=self.fees.taker_frac, free=self._free), "")
 
     def _hold(self, order: WorkingOrder) -> tuple[str, Decimal]:
         """Asset and quantity that the rest of a resting order may still take, fee included."""
@@ -378,7 +404,7 @@ class MatchingCore:
             return instrument.base, order.remaining
         assert order.price is not None, "only a limit order buys later"
         cost = order.remaining * order.price
-        return instrument.quote, cost + _round_up(order.fee_due + cost * self.fees.taker_frac) - order.fee_paid
+        return instrument.quote, cost + rounded_up(order.fee_due + cost * self.fees.taker_frac) - order.fee_paid
 
     def _used(self) -> dict[str, Decimal]:
         used: dict[str, Decimal] = {}
@@ -393,14 +419,16 @@ class MatchingCore:
     def _below(self, symbol: str, price: Decimal) -> Decimal:
         """Half a spread below a price, on the tick: what a seller gets."""
         instrument = self.instruments[symbol]
-        return max(instrument.price_down(price * (1 - self._half_spread)), instrument.tick_size)
+        half_spread = self._spreads.get(symbol, self._half_spread)
+        return max(instrument.price_down(price * (1 - half_spread)), instrument.tick_size)
 
     def _above(self, symbol: str, price: Decimal) -> Decimal:
         """Half a spread above a price, on the tick: what a buyer pays."""
-        return self.instruments[symbol].price_up(price * (1 + self._half_spread))
+        half_spread = self._spreads.get(symbol, self._half_spread)
+        return self.instruments[symbol].price_up(price * (1 + half_spread))
 
     def _check_amount(self, asset: str, amount: Decimal) -> None:
-        if not amount.is_finite() or amount <= 0 or amount % _MONEY_STEP:
+        if not amount.is_finite() or amount <= 0 or amount % MONEY_STEP:
             raise VenueError(f"{self.account}: an amount of {asset} is above 0 with at most 8 decimals, was {amount}")
 
     def _check(self) -> None:
@@ -410,12 +438,7 @@ class MatchingCore:
             assert 0 <= held <= total, f"{self.account}: {held} {asset} held, {total} there"
 
 
-def _round_up(fee: Decimal) -> Decimal:
-    return fee.quantize(_MONEY_STEP, rounding=ROUND_CEILING)
-
-
-def _marketable(order: Order, quote: Ticker) -> bool:
-    if order.type is not OrderType.LIMIT:
-        return order.type is OrderType.MARKET
+def _is_through(order: WorkingOrder, *, low: Decimal, high: Decimal) -> bool:
+    """Whether prices between low and high go beyond the limit of a resting order."""
     assert order.price is not None
-    return order.price >= quote.ask if order.side is Side.BUY else order.price <= quote.bid
+    return low < order.price if order.side is Side.BUY else high > order.price

@@ -1,4 +1,4 @@
-"""The paper venue: an account at a simulated exchange, fed with prices, behind the Venue port."""
+"""The paper venue: an account at a simulated exchange, fed with invented, recorded or live prices, as a Venue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.domain.instrument import Instrument
 from bot.domain.market import MS_PER_DAY, Candle, Ticker
 from bot.domain.orders import Order, OrderReport
 from bot.ports import Accepted, Clock, Outcome
-from bot.venues.feeds import PriceFeed
+from bot.venues.feeds import PriceFeed, TimedBar
 from bot.venues.matching import MatchingCore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,11 +23,13 @@ _MS = timedelta(milliseconds=1)
 class PaperVenue:
     """A Venue whose matching core catches up with the feed whenever it is asked anything.
 
-    Bars that were completed since the last question are matched in time order, then the price moves
-    to the open of the bar that contains now. The range of a bar counts as later than everything that
-    was submitted during it: inside a bar only its open is known. After a deposit, withdrawal, order,
-    cancellation or fill ``store`` gets ``to_state()`` BEFORE the caller gets the result; what it raises
-    is passed on. Everything else can be found again from the feed.
+    Bars that were completed since the last question are matched in time order, then the price moves to the
+    present one. On a feed that steps, the range of a bar counts as later than everything that was submitted
+    during it: inside a bar only its open is known. On a live one an order meets only bars that began after it;
+    of the minute in which it is placed it sees the quotes alone. A feed that raises leaves everything as it is
+    to the next question: its VenueError is passed on by every method that needs prices. After a deposit,
+    withdrawal, order, cancellation or fill ``store`` gets ``to_state()`` BEFORE the caller gets the result; what
+    it raises is passed on. Everything else can be found again from the feed.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class PaperVenue:
     ) -> PaperVenue:
         """Continue from what ``store`` got; bars missed meanwhile are matched at the first question.
 
+        Orders on a market that is not among ``instruments`` any more are canceled; the coins stay.
         Raises StateFileError where the state is of another account or version, or broken.
         """
         try:
@@ -73,6 +76,8 @@ class PaperVenue:
         )
         venue = cls(core=core, feed=feed, clock=clock, store=store)
         venue._matched_ms = matched_ms
+        if len(core.open_orders()) != len(core_state["working"]):
+            venue._save()  # what was canceled with its market must not rest again when the market comes back
         return venue
 
     def to_state(self) -> dict[str, object]:
@@ -112,11 +117,15 @@ class PaperVenue:
         self._catch_up()
         return self._core.open_orders()
 
-    def find_order(self, client_order_id: str, symbol: str) -> OrderReport | None:
+    def find_order(self, order: Order) -> OrderReport | None:
         """An order by the client's id; None: this account never accepted it for this symbol."""
         self._catch_up()
-        report = self._core.find_order(client_order_id)
-        return report if report is not None and report.symbol == symbol else None
+        report = self._core.find_order(order.client_order_id)
+        return report if report is not None and report.symbol == order.symbol else None
+
+    def stops_rest(self) -> bool:
+        """Whether stops rest here: they do."""
+        return True
 
     def fills_since(self, cursor: str) -> tuple[Sequence[Fill], str]:
         """Fills after a cursor and the next cursor. Raises VenueError for a cursor that is not one."""
@@ -161,8 +170,8 @@ class PaperVenue:
         if self._asked_at is not None and now <= self._asked_at:
             return
         now_ms = _ms(now)
-        bars: list[tuple[int, str, Candle]] = []
-        openings: dict[str, tuple[float, int]] = {}
+        bars: list[tuple[int, str, Candle | TimedBar]] = []
+        openings: dict[str, tuple[float, int] | Ticker] = {}
         matched = dict(self._matched_ms)
         for symbol in self._core.instruments:
             opening = self._feed.opening(symbol, now_ms)
@@ -172,19 +181,41 @@ class PaperVenue:
             if opening is None or self._core.has_resting(symbol):
                 new = self._feed.bars(symbol, matched.get(symbol, now_ms - MS_PER_DAY), now_ms)
                 if new:
-                    matched[symbol] = new[-1].open_ms + self._feed.bar_ms
-                    bars.extend((bar.open_ms, symbol, bar) for bar in new)
+                    matched[symbol] = self._end_ms(new[-1])
+                    bars.extend((self._end_ms(bar), symbol, bar) for bar in new)
             else:
-                matched[symbol] = max(matched.get(symbol, 0), opening[1])
+                known_ms = now_ms if isinstance(opening, Ticker) else opening[1]
+                matched[symbol] = max(matched.get(symbol, 0), known_ms)
         self._matched_ms = matched
         self._asked_at = now
         fills_before = self._core.fills_made
-        for open_ms, symbol, bar in sorted(bars):
-            self._core.on_range(symbol, bar, _moment(open_ms + self._feed.bar_ms))
-        for symbol, (price, at_ms) in openings.items():
-            self._core.on_open(symbol, price, _moment(at_ms))
+        self._match(bars, openings, now)
         if self._core.fills_made != fills_before:
             self._save()
+
+    def _match(
+        self,
+        bars: list[tuple[int, str, Candle | TimedBar]],
+        openings: Mapping[str, tuple[float, int] | Ticker],
+        now: datetime,
+    ) -> None:
+        """Run the core through completed bars, in the order in which they ended, to the present prices."""
+        for opening in openings.values():
+            if isinstance(opening, Ticker):
+                self._core.learn_spread(opening)
+        for end_ms, symbol, bar in sorted(bars, key=lambda row: row[:2]):
+            if isinstance(bar, TimedBar):
+                self._core.on_range(symbol, bar.candle, _moment(end_ms), began=_moment(bar.candle.open_ms))
+            else:
+                self._core.on_range(symbol, bar, _moment(end_ms))
+        for symbol, opening in openings.items():
+            if isinstance(opening, Ticker):
+                self._core.on_quote(opening, now)
+            else:
+                self._core.on_open(symbol, opening[0], _moment(opening[1]))
+
+    def _end_ms(self, bar: Candle | TimedBar) -> int:
+        return bar.end_ms if isinstance(bar, TimedBar) else bar.open_ms + self._feed.bar_ms
 
 
 def _ms(moment: datetime) -> int:

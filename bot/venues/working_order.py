@@ -11,6 +11,8 @@ from bot.domain.account import Fill, Liquidity
 from bot.domain.orders import OrderReport, OrderState, OrderType, Side
 
 _ZERO = Decimal(0)
+_BEFORE_ALL = "1970-01-01T00:00:00+00:00"
+"""Orders that were stored without their time: they met every bar."""
 
 Json = dict[str, str | None]
 
@@ -27,6 +29,7 @@ class WorkingOrder:
     quantity: Decimal
     price: Decimal | None
     stop_price: Decimal | None
+    placed_at: datetime
     filled: Decimal = _ZERO
     fee_due: Decimal = _ZERO
     """Exact fees of all fills."""
@@ -61,6 +64,7 @@ def order_to_json(order: WorkingOrder) -> Json:
         "quantity": str(order.quantity),
         "price": None if order.price is None else str(order.price),
         "stop_price": None if order.stop_price is None else str(order.stop_price),
+        "placed_at": order.placed_at.isoformat(),
         "filled": str(order.filled),
         "fee_due": str(order.fee_due),
         "fee_paid": str(order.fee_paid),
@@ -78,6 +82,7 @@ def order_from_json(data: Mapping[str, str]) -> WorkingOrder:
         quantity=Decimal(data["quantity"]),
         price=None if data["price"] is None else Decimal(data["price"]),
         stop_price=None if data["stop_price"] is None else Decimal(data["stop_price"]),
+        placed_at=datetime.fromisoformat(data.get("placed_at", _BEFORE_ALL)),
         filled=Decimal(data["filled"]),
         fee_due=Decimal(data["fee_due"]),
         fee_paid=Decimal(data["fee_paid"]),

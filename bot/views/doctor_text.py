@@ -11,7 +11,7 @@ from bot.domain.errors import BotError
 from bot.views.text import Line, Look, Style, finish, heading, labelled, wrapped
 
 DOCTOR_SCHEMA_VERSION = 1
-NOT_LOOKED_AT = "Keys, clock and fees are checked with live trading, which this version does not have."
+QUICK = "Not looked at with --quick: the venues (keys, clocks, balances, fees) and what trading costs."
 
 _HEALTH_CELLS = 6
 
@@ -63,18 +63,18 @@ def is_healthy(checks: Sequence[Check]) -> bool:
     return all(check.health is not Health.FAIL for check in checks)
 
 
-def doctor_document(checks: Sequence[Check]) -> dict[str, object]:
+def doctor_document(checks: Sequence[Check], *, not_looked_at: str = "") -> dict[str, object]:
     """The object of ``doctor --json``."""
     return {
         "schema_version": DOCTOR_SCHEMA_VERSION,
         "healthy": is_healthy(checks),
         "counts": {health.value: _count(checks, health) for health in Health},
         "checks": [asdict(check) for check in checks],
-        "not_looked_at": NOT_LOOKED_AT,
+        "not_looked_at": not_looked_at,
     }
 
 
-def render_doctor(checks: Sequence[Check], look: Look) -> list[str]:
+def render_doctor(checks: Sequence[Check], look: Look, *, not_looked_at: str = "") -> list[str]:
     """Render the checks under the headings of their areas; no line is wider than ``look.width`` cells."""
     lines: list[Line] = []
     cells = _HEALTH_CELLS + max((len(check.name) for check in checks), default=0) + 2
@@ -85,7 +85,9 @@ def render_doctor(checks: Sequence[Check], look: Look) -> list[str]:
     warnings, failures = _count(checks, Health.WARN), _count(checks, Health.FAIL)
     total = f"{_count(checks, Health.OK)} ok, {warnings} to look at, {failures} failed."
     style = Style.BAD if failures else Style.WARN if warnings else Style.GOOD
-    lines += [Line(""), *wrapped(NOT_LOOKED_AT, look, indent=" ", style=Style.DIM)]
+    lines.append(Line(""))
+    if not_looked_at:
+        lines += wrapped(not_looked_at, look, indent=" ", style=Style.DIM)
     lines += wrapped(total, look, indent=" ", style=style)
     return finish(lines, look)
 

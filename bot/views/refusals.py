@@ -119,7 +119,11 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "The next daily close.",
         ),
         _C.NO_MARKET: Explanation(
-            "{venue} has no market for this coin.", "Another venue, or TRADE_ONLY without this coin."
+            "{venue} has no open market for this coin.", "Another venue, or TRADE_ONLY without this coin."
+        ),
+        _C.QUOTE_OFF_PEG: Explanation(
+            "A USDC is worth {actual}; with a limit of {limit} nothing is bought for USDC.",
+            "A USDC between 0.995 and 1.005 dollars again, or dollars on {venue}.",
         ),
         _C.BELOW_ACTIVATION: Explanation("Equity is {actual}; trading needs {limit}.", "A deposit."),
         _C.ERROR_SHUTOFF: Explanation(

@@ -273,11 +273,12 @@ def _stop_words(position: PositionView) -> tuple[str, Style]:
         return f"dust: {money(position['value_usd'])} too small to sell; written off if it stays so", Style.DIM
     if stop is None:
         return "no stop yet: it follows in the next cycle", Style.BAD
-    where = "resting on the venue" if position["stop_resting"] else "being placed"
+    resting, watched = position["stop_resting"], position["stop_watched"]
+    where = "resting on the venue" if resting else "watched by the bot only, not resting" if watched else "being placed"
     loss = (position["price"] - stop) * float(position["quantity"])
     away = f", {percent((1 - stop / position['price']) * 100)} below" if position["price"] > 0 else ""
     text = f"stop {price(stop)}, {where}{away}: {money(loss)} from here"
-    return text, Style.PLAIN if position["stop_resting"] else Style.WARN
+    return text, Style.PLAIN if resting else Style.WARN
 
 
 def _orders(model: StatusModel, look: Look) -> Iterator[Line]:
@@ -404,8 +405,15 @@ def _venue_notes(venue: VenueView) -> Iterator[tuple[str, Style]]:
         age_s = venue["balance_age_s"]
         since = "it has not answered yet" if age_s is None else f"last answer {duration(age_s)} before the last cycle"
         yield f"stale: {since}", Style.WARN
+        if venue["problem"]:
+            yield venue["problem"], Style.WARN
     if venue["dormant"]:
         yield f"dormant: counted, no entries below {money(venue['minimum_balance_usd'])}", Style.WARN
+    if venue["cash_by_asset"].keys() - {"USD"}:
+        held = ", ".join(f"{amount:,.2f} {asset}" for asset, amount in venue["cash_by_asset"].items())
+        yield f"cash: {held}", Style.DIM
+    if not venue["stops_rest"]:
+        yield "no stop can rest here: the bot watches the prices, and only while it runs", Style.WARN
     if venue["foreign_assets"]:
         coins = ", ".join(f"{quantity} {asset}" for asset, quantity in venue["foreign_assets"].items())
         yield f"not the bot's, never counted, never touched: {coins}", Style.DIM

@@ -30,7 +30,7 @@ from bot.storage.lock import LOCK_NAME, ModeLock
 from bot.storage.modes import PAPER_ACCOUNTS_NAME, STATE_FILE_NAME, ledger_path
 from bot.views import doctor_account
 from bot.views.doctor_account import check_account
-from bot.views.doctor_text import NOT_LOOKED_AT, Check, Health, fenced, render_doctor
+from bot.views.doctor_text import QUICK, Check, Health, fenced, render_doctor
 from bot.views.text import Look
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,8 +40,9 @@ SECRET = "c2VjcmV0LW5vLW9uZS1zZWVz"
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty folder to stand in."""
+    """An empty folder to stand in, and no venue that could be asked."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bot.cli.doctor.ask_venues", lambda settings, now: [])
     return tmp_path
 
 
@@ -52,7 +53,7 @@ def run_doctor(*arguments: str, **variables: str) -> Result:
 def looked(folder: Path, *, now: datetime = NOW, problem: str = "", **values: str) -> dict[tuple[str, str], Check]:
     """What the doctor finds, by area and name."""
     settings = load_settings(env_file=None, environ={}, overrides={"STATE_DIR": str(folder), **values})
-    checks = examine(settings=settings, problem=problem, env_file=folder / ".env", now=now)
+    checks = examine(settings=settings, problem=problem, env_file=folder / ".env", now=now, ask=list)
     return {(check.area, check.name): check for check in checks}
 
 
@@ -121,7 +122,6 @@ def test_doctor_in_an_empty_folder_is_healthy_and_leaves_it_empty(folder: Path) 
     lines = result.stdout.splitlines()
     assert lines[1].startswith("PROGRAM ──")
     assert lines[-1].endswith(" 0 failed.")
-    assert NOT_LOOKED_AT in result.stdout
     assert "ACCOUNT" not in result.stdout
     assert list(folder.iterdir()) == []
 
@@ -130,7 +130,7 @@ def test_doctor_json_is_one_object(account: Path) -> None:
     result = run_doctor("--json")
     document = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert (document["healthy"], document["not_looked_at"]) == (True, NOT_LOOKED_AT)
+    assert (document["healthy"], document["not_looked_at"]) == (True, "")
     assert sum(document["counts"].values()) == len(document["checks"])
     lock = next(check for check in document["checks"] if (check["area"], check["name"]) == (PAPER, "lock"))
     assert lock == {"area": PAPER, "name": "lock", "health": "ok", "found": "nobody runs here", "fix": ""}
@@ -171,13 +171,13 @@ def test_doctor_with_a_wrong_state_dir_ends_with_78_and_shows_what_is_left() -> 
     assert ("program", "packages") in checks
 
 
-def test_doctor_loads_neither_the_venues_nor_the_screen(account: Path) -> None:
+def test_doctor_quick_loads_neither_the_venues_nor_the_screen(account: Path) -> None:
     heavy = ("ccxt", "numpy", "loguru", "rich", "asyncio", "tenacity")
     code = (
         "import sys\n"
         f"sys.path[0] = {str(ROOT)!r}\n"
         "from bot.cli.main import main\n"
-        "try:\n    main(['doctor'])\nexcept SystemExit as e:\n    assert e.code in (None, 0), e.code\n"
+        "try:\n    main(['doctor', '--quick'])\nexcept SystemExit as e:\n    assert e.code in (None, 0), e.code\n"
         f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
@@ -196,7 +196,7 @@ def test_doctor_text_shows_health_name_found_and_fix_beside_each_other() -> None
         Check(area="a", name="one", health=Health.OK, found="fine"),
         Check(area="a", name="second", health=Health.FAIL, found="first\nlast", fix="mend it"),
     ]
-    assert render_doctor(checks, Look(width=100)) == [
+    assert render_doctor(checks, Look(width=100), not_looked_at=QUICK) == [
         "",
         "A " + "─" * 98,
         "   ok    one     fine",
@@ -204,7 +204,7 @@ def test_doctor_text_shows_health_name_found_and_fix_beside_each_other() -> None
         "                 last",
         "                 Do: mend it",
         "",
-        f" {NOT_LOOKED_AT}",
+        " Not looked at with --quick: the venues (keys, clocks, balances, fees) and what trading costs.",
         " 1 ok, 0 to look at, 1 failed.",
     ]
 
@@ -333,12 +333,12 @@ def test_env_that_is_a_folder_ends_with_78(folder: Path) -> None:
 
 
 def test_settings_that_are_unknown_or_have_no_effect_are_told(folder: Path) -> None:
-    write_env(folder, "SOME_OTHER_TOOL=1\nPOLL_SECONDS=120\nPAPER_EQUITY=50\nLIVE_TRADING=True\n", 0o600)
+    write_env(folder, "SOME_OTHER_TOOL=1\nCASH_YIELD_PCT=4\nPAPER_EQUITY=50\nLIVE_TRADING=True\n", 0o600)
     result = run_doctor("--json")
     checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
     assert checks["unknown names"]["found"] == "not used by this program: SOME_OTHER_TOOL"
     # LIVE_TRADING is True by default; PAPER_EQUITY has an effect.
-    assert checks["no effect"]["found"].startswith("POLL_SECONDS: no effect yet: ")
+    assert checks["no effect"]["found"].startswith("CASH_YIELD_PCT: no effect yet: ")
     assert len(checks["no effect"]["found"].splitlines()) == 1
     assert checks["values"]["found"].startswith("all valid; 2 of ")
     assert {checks[name]["health"] for name in ("unknown names", "no effect")} == {"warn"}

@@ -423,7 +423,7 @@ def test_config_shows_values_with_origin_and_masks_secrets(tmp_path: Path) -> No
     assert values["RISK_PER_TRADE"] == "the tier's"
     assert "hunter2" not in run.stdout
     assert "KRAKEN_MASTER_API_SECRET" in values
-    assert "[1] no effect yet: " in run.stdout
+    assert "] no effect yet: " in run.stdout
     assert "Not used by this program: SMTP_HOST" in run.stdout
 
 

@@ -20,13 +20,13 @@ from bot.books.positions import Trade
 from bot.domain.account import Balance, FeeSchedule, Fill
 from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
-from bot.domain.market import MS_PER_DAY, Candle, Ticker
+from bot.domain.market import MS_PER_DAY, Candle, Ticker, coin_symbol
 from bot.domain.modes import ExitRule, Strategy, TradingMode
-from bot.domain.orders import Order, OrderReport, Purpose
+from bot.domain.orders import Order, OrderReport, OrderType, Purpose
 from bot.engine.config import EngineConfig
 from bot.engine.engine import CycleResult, Engine
 from bot.engine.tiers import TierKeeper
-from bot.ports import Outcome
+from bot.ports import Outcome, Rejected
 from bot.scaling.ladder import SCALING_TIERS
 from bot.scaling.state import TierState
 from bot.storage.ledger import SqliteLedger
@@ -54,6 +54,8 @@ EVEN_VOLATILITY = 0.382099
 HYBRID = (0.3, 0.4, 0.3)
 """Weights of the Kelly, the volatility and the equity leg by default; the rig has the equity leg alone."""
 BTC, ETH, SOL = "BTC/USD", "ETH/USD", "SOL/USD"
+BTC_USDC = "BTC/USDC"
+PEGGED = "USDC/USD"
 
 
 class ProcessDiedError(BaseException):
@@ -103,7 +105,10 @@ class HandClock:
 
 
 class Board:
-    """A price feed: the price of each symbol as it was put last, and listed daily bars."""
+    """A price feed: the price of each symbol as it was put last, and listed daily bars.
+
+    A market in USDC has the price of the coin's, unless one of its own was put.
+    """
 
     bar_ms = 60_000
 
@@ -116,11 +121,12 @@ class Board:
         return []
 
     def opening(self, symbol: str, now_ms: int) -> tuple[float, int] | None:
-        price = self.prices.get(symbol)
+        price = self.prices.get(symbol, self.prices.get(coin_symbol(symbol)))
         return None if price is None else (price, now_ms - self.price_age_ms)
 
     def closed_candles(self, symbol: str, timeframe: str, since_ms: int, now_ms: int) -> list[Candle]:
         assert timeframe == "1d"
+        symbol = symbol if symbol in self.days else coin_symbol(symbol)
         if symbol not in self.days:
             raise VenueError(f"no candles for {symbol}")
         return [bar for bar in self.days[symbol] if since_ms <= bar.open_ms and bar.open_ms + MS_PER_DAY <= now_ms]
@@ -151,6 +157,8 @@ class RigVenue:
 
     ``down``: methods that raise VenueError without an effect. ``mute``: methods that take effect and then
     raise, so that the answer is lost. ``before``: called with the order before ``submit`` or ``cancel``.
+    ``rejections``: reasons with which the next orders are rejected, one each. Where not ``rests``, it says that it can
+    hold no stops. ``usdc_bid``: what it says a USDC is worth.
     """
 
     def __init__(self, inner: PaperVenue, core: MatchingCore, fuse: Fuse) -> None:
@@ -163,6 +171,11 @@ class RigVenue:
         self.hidden_markets: set[str] = set()
         self.hidden_tickers: set[str] = set()
         self.hidden_candles: set[str] = set()
+        self.closed_markets: set[str] = set()
+        self.rejections: list[str] = []
+        self.rests = True
+        self.usdc_bid: Decimal | None = None
+        self.fees_asked = 0
         self.repeat_fills = False
         self.extra_fills: list[Fill] = []
         self.submitted: list[Order] = []
@@ -184,10 +197,12 @@ class RigVenue:
 
     def instruments(self) -> Mapping[str, Instrument]:
         self._check("instruments")
-        return {s: i for s, i in self.inner.instruments().items() if s not in self.hidden_markets}
+        listed = {s: i for s, i in self.inner.instruments().items() if s not in self.hidden_markets}
+        return {s: replace(i, is_open=s not in self.closed_markets) for s, i in listed.items()}
 
     def fees(self) -> FeeSchedule:
         self._check("fees")
+        self.fees_asked += 1
         return self.inner.fees()
 
     def balances(self) -> Mapping[str, Balance]:
@@ -196,7 +211,11 @@ class RigVenue:
 
     def tickers(self) -> Mapping[str, Ticker]:
         self._check("tickers")
-        return {s: t for s, t in self.inner.tickers().items() if s not in self.hidden_tickers}
+        told = {s: t for s, t in self.inner.tickers().items() if s not in self.hidden_tickers}
+        if self.usdc_bid is not None:
+            ask = self.usdc_bid + D("0.0001")
+            told[PEGGED] = Ticker(symbol=PEGGED, bid=self.usdc_bid, ask=ask, last=ask, at=self.inner._clock.now())
+        return told
 
     def candles(self, symbol: str, timeframe: str, since_ms: int) -> Sequence[Candle]:
         self._check("candles")
@@ -208,9 +227,12 @@ class RigVenue:
         self._check("open_orders")
         return self.inner.open_orders()
 
-    def find_order(self, client_order_id: str, symbol: str) -> OrderReport | None:
+    def find_order(self, order: Order) -> OrderReport | None:
         self._check("find_order")
-        return self.inner.find_order(client_order_id, symbol)
+        return self.inner.find_order(order)
+
+    def stops_rest(self) -> bool:
+        return self.rests and self.inner.stops_rest()
 
     def fills_since(self, cursor: str) -> tuple[Sequence[Fill], str]:
         self._check("fills_since")
@@ -223,7 +245,8 @@ class RigVenue:
         self._check("submit")
         self.fuse.touch(f"{self.account}.submit {order.purpose}")
         self.submitted.append(order)
-        outcome = self.inner.submit(order)
+        assert self.rests or order.type is not OrderType.STOP, f"{self.account} can hold no stop"
+        outcome = Rejected(reason=self.rejections.pop(0)) if self.rejections else self.inner.submit(order)
         if "submit" in self.mute:
             raise VenueError(f"{self.account}: no answer to submit")
         return outcome
@@ -448,12 +471,16 @@ def make_rig(
     folder: Path,
     *,
     cash: Mapping[str, str] | None = None,
+    usdc: Mapping[str, str] | None = None,
     coins: Sequence[str] = ("BTC",),
     days: Mapping[str, list[Candle]] | None = None,
     fuse: Fuse | None = None,
     **changes: Any,
 ) -> Rig:
-    """An engine over accounts with this cash (by default $100 on coinbase) and these coins."""
+    """An engine over accounts with this cash (by default $100 on coinbase) and these coins.
+
+    Accounts in ``usdc`` hold so much of it, and trade every coin against it as well.
+    """
     cash = {"coinbase": "100"} if cash is None else cash
     folder.mkdir(parents=True, exist_ok=True)
     symbols = tuple(f"{coin}/USD" for coin in coins)
@@ -462,11 +489,14 @@ def make_rig(
     fuse = fuse or Fuse()
     venues = {}
     for name, amount in cash.items():
-        core = MatchingCore(
-            account=name, instruments=paper_instruments(name, coins), fees=FEES[name], half_spread_frac=HALF_SPREAD
-        )
-        if D(amount):
-            core.deposit("USD", D(amount))
+        markets = paper_instruments(name, coins)
+        if usdc is not None and name in usdc:
+            others = [replace(i, symbol=f"{i.base}/USDC", quote="USDC") for i in markets.values()]
+            markets |= {other.symbol: other for other in others}
+        core = MatchingCore(account=name, instruments=markets, fees=FEES[name], half_spread_frac=HALF_SPREAD)
+        for asset, money in (("USD", amount), ("USDC", (usdc or {}).get(name, "0"))):
+            if D(money):
+                core.deposit(asset, D(money))
         venues[name] = RigVenue(PaperVenue(core=core, feed=board, clock=clock), core, fuse)
     config = EngineConfig(
         trading_mode=TradingMode.SIMULATED,
@@ -490,6 +520,7 @@ def make_rig(
         min_score=0.75,
         min_confidence=0.70,
         min_reward=1.8,
+        routes_by_cost=True,
         min_trade_usd=5.0,
         min_equity_usd=15.0,
         venue_minimum_usd={name: MINIMUMS[name] for name in cash},
@@ -503,20 +534,27 @@ def make_rig(
 
 # -- checks that hold whenever everything has been settled
 
+QUOTES = ("USD", "USDC")
+
 
 def assert_books_equal_venues(rig: Rig) -> None:
     """Cash, coins and fees agree to the last digit."""
     book = rig.engine.book
     for name, venue in rig.venues.items():
         held = venue.core.balances()
-        cash = held["USD"].total if "USD" in held else D(0)
-        assert book.cash.get((name, "USD"), D(0)) == cash, f"{name}: books {book.cash}, venue {cash}"
-        coins = {asset: balance.total for asset, balance in held.items() if asset != "USD"}
-        ours = {s.partition("/")[0]: p.quantity for (a, s), p in book.positions.items() if a == name}
-        assert ours == coins, f"{name}: books {ours}, venue {coins}"
         fills, _ = venue.core.fills_since("")
-        fees = sum((fill.fee for fill in fills), D(0))
-        assert book.quote[name, "USD"].fees == fees if (name, "USD") in book.quote else fees == 0
+        for quote in QUOTES:
+            cash = held[quote].total if quote in held else D(0)
+            assert book.cash.get((name, quote), D(0)) == cash, f"{name}: books {book.cash}, venue {cash} {quote}"
+            fees = sum((fill.fee for fill in fills if fill.symbol.endswith(f"/{quote}")), D(0))
+            assert book.quote[name, quote].fees == fees if (name, quote) in book.quote else fees == 0
+        coins = {asset: balance.total for asset, balance in held.items() if asset not in QUOTES}
+        ours: dict[str, Decimal] = {}
+        for (account, symbol), position in book.positions.items():
+            base = symbol.partition("/")[0]
+            if account == name:
+                ours[base] = ours.get(base, D(0)) + position.quantity
+        assert ours == coins, f"{name}: books {ours}, venue {coins}"
 
 
 def assert_orders_equal_venues(rig: Rig) -> None:

@@ -7,13 +7,15 @@ venues' cores; only of a venue that does not answer the bot's own books are all 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from engine_rig import Rig
+from engine_rig import PEGGED, Rig
 from storm_venue import StormVenue, Violation
 
+from bot.domain.market import coin_symbol
 from bot.domain.modes import ExitRule, Strategy
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
 from bot.scaling.ladder import SCALING_TIERS
@@ -26,6 +28,22 @@ GAPS = {"BTC/USD": 0.02, "ETH/USD": 0.02, "SOL/USD": 0.04}
 CORRELATION = 0.8
 SLIPPAGE = 0.001
 VOLATILITY_CEILING = 0.25
+PATIENCE = timedelta(minutes=20)
+ORDERS_MOST = 4
+"""Post-only orders of one decision: the first, and three that follow the bid."""
+LOWEST_SALE = D("0.9")
+"""Of the bid."""
+PEG = (D("0.995"), D("1.005"))
+
+
+@dataclass(slots=True)
+class Life:
+    """What one decision has sent on one account."""
+
+    began: datetime
+    quantity: Decimal
+    orders: list[str] = field(default_factory=list)
+    crossed: bool = False
 
 
 class Track:
@@ -76,6 +94,14 @@ class Checker:
             self.venues[name] = venue
         self.violations: list[Violation] = []
         self.cycles = self.entries = self.stops = self.exits = 0
+        self.quote: dict[str, str] = {}
+        """In which kind of dollars each account trades."""
+        for name, venue in self.venues.items():
+            (self.quote[name],) = {i.quote for s, i in venue.core.instruments.items() if s not in venue.hidden_markets}
+        self.at_first = 0.0
+        self.lives: dict[Key, Life] = {}
+        self.parts: set[Key] = set()
+        """Positions of which a part is sold in this cycle, whose stop was made smaller for it."""
         self.flows: dict[str, Decimal] = dict.fromkeys(self.venues, D(0))
         for name in self.venues:
             self.flows[name] = self._cash(name)
@@ -123,13 +149,13 @@ class Checker:
     def flow(self, name: str, amount: Decimal) -> None:
         core = self.venues[name].core
         if amount > 0:
-            core.deposit("USD", amount)
+            core.deposit(self.quote[name], amount)
         else:
-            core.withdraw("USD", -amount)
+            core.withdraw(self.quote[name], -amount)
         self.flows[name] += amount
 
     def free(self, name: str) -> Decimal:
-        balance = self.venues[name].core.balances().get("USD")
+        balance = self.venues[name].core.balances().get(self.quote[name])
         return balance.free if balance is not None else D(0)
 
     def command(self, command: str, *, reset_drawdown: bool = False) -> None:
@@ -148,18 +174,27 @@ class Checker:
 
     # -- what is there
 
+    def market(self, name: str, symbol: str) -> str:
+        """The market of a coin on an account."""
+        return f"{symbol.partition('/')[0]}/{self.quote[name]}"
+
+    def dollar(self, name: str) -> Decimal:
+        """What a dollar of this account is worth: of USDC the lowest bid that the bot has been told."""
+        told = [venue.told_bids[PEGGED] for venue in self.venues.values() if PEGGED in venue.told_bids]
+        return min(told, default=D(1)) if self.quote[name] == "USDC" else D(1)
+
     def _cash(self, name: str) -> Decimal:
-        balance = self.venues[name].core.balances().get("USD")
+        balance = self.venues[name].core.balances().get(self.quote[name])
         return balance.total if balance is not None else D(0)
 
     def _unknown_flow(self, name: str) -> Decimal:
         """What came or went and the bot has not recognised yet."""
-        quote = self.rig.engine.book.quote.get((name, "USD"))
+        quote = self.rig.engine.book.quote.get((name, self.quote[name]))
         return self.flows[name] - (quote.flows if quote is not None else D(0))
 
     def cash(self, name: str) -> Decimal:
         if self.venues[name].silent:
-            return self.rig.engine.book.cash.get((name, "USD"), D(0))
+            return self.rig.engine.book.cash.get((name, self.quote[name]), D(0))
         return self._cash(name)
 
     def held(self) -> dict[Key, Decimal]:
@@ -171,9 +206,9 @@ class Checker:
                 found |= {key: p.quantity for key, p in book.positions.items() if key[0] == name}
                 continue
             for asset, balance in venue.core.balances().items():
-                key = (name, f"{asset}/USD")
+                key = (name, f"{asset}/{self.quote[name]}")
                 dust = book.dust[key].quantity if key in book.dust else D(0)
-                if asset != "USD" and balance.total > dust:
+                if asset not in ("USD", "USDC") and balance.total > dust:
                     found[key] = balance.total - dust
         return found
 
@@ -215,6 +250,11 @@ class Checker:
         told = self.venues[name].told_fees
         return float(told.maker_frac), float(told.taker_frac)
 
+    def fee_in(self, order: Order) -> float:
+        """What the entry pays: it makes, or it crosses."""
+        maker, taker = self.fees_of(order.account)
+        return taker if order.type is OrderType.IOC else maker
+
     def sellable(self, key: Key, quantity: Decimal, price: Decimal) -> bool:
         return quantity >= self.venues[key[0]].core.instruments[key[1]].minimum_quantity_at(price)
 
@@ -228,9 +268,12 @@ class Checker:
             self.late_flow = self.late_flow or flow != 0
             return  # no limit is read on a total that nobody can know
         self.answered |= {name for name, venue in self.venues.items() if not venue.silent}
-        cash = sum((self.cash(n) - (D(0) if v.silent else self._unknown_flow(n)) for n, v in self.venues.items()), D(0))
-        before = self.equity
-        self.equity = float(cash + sum((q * self.bid(key) for key, q in self.held().items()), D(0)))
+        if any(self.dollar(name) != 1 for name in self.venues):
+            self.late_flow = self.late_flow or flow != 0  # how much of it counts depends on the moment
+        before, cash = self.equity, D(0)
+        for name, venue in self.venues.items():
+            cash += (self.cash(name) - (D(0) if venue.silent else self._unknown_flow(name))) * self.dollar(name)
+        self.equity = float(cash + self._worth(self.held()))
         fresh = not any(venue.silent for venue in self.venues.values())
         self._see_transfer(flow, before)
         pending = now < self.transfer_until
@@ -254,6 +297,9 @@ class Checker:
         if fresh and not pending:
             self._rank()
 
+    def _worth(self, held: dict[Key, Decimal]) -> Decimal:
+        return sum((q * self.bid(key) * self.dollar(key[0]) for key, q in held.items()), D(0))
+
     def _their_index(self) -> float:
         theirs = self.rig.engine.performance
         return self.equity / float(theirs.units) if theirs.units > 0 else float(theirs.index)
@@ -264,7 +310,8 @@ class Checker:
             self.transfer_until, self.transfer_usd = self.rig.now + timedelta(hours=24), -flow
         elif flow > 0 and abs(flow - self.transfer_usd) <= 0.0201 * self.transfer_usd:
             self.transfer_until, self.transfer_usd = self.streak_from, 0.0
-        self.transfer_until = min(self.transfer_until, self._their_transfer() or self.transfer_until)
+        theirs = self._their_transfer()
+        self.transfer_until = min(self.transfer_until, theirs or self.transfer_until)
 
     def _their_transfer(self) -> datetime | None:
         """Flows of one cycle on two venues are one sum here: then what the bot says is believed if it is later."""
@@ -283,7 +330,7 @@ class Checker:
             self.dd_halt = True
         losses = 0
         for trade in reversed(self.rig.engine.book.trades):
-            if trade.closed_at >= self.streak_from:
+            if trade.closed_at >= self.streak_from and trade.sold_quantity:  # a crumb that was written off is no result
                 if trade.net_pnl >= 0:
                     break
                 risk = trade.initial_risk_usd
@@ -330,8 +377,16 @@ class Checker:
     def _check_stop(self, order: Order) -> None:
         key, stop = (order.account, order.symbol), order.stop_price
         assert stop is not None
-        if order.quantity != self.held().get(key, D(0)):
-            self.found("stop size", f"{order.quantity} of {self.held().get(key)} {key}")
+        held = self.held().get(key, D(0))
+        if not self.venues[key[0]].rests:
+            self.found("stop that cannot rest", f"{key}")
+        if order.quantity != held:
+            # Smaller only for the rest, while a part is being sold.
+            plan = self.rig.engine.state.exits.get(f"{key[0]}|{key[1]}")
+            step = self.venues[key[0]].core.instruments[key[1]].lot_step
+            if plan is None or order.quantity != held - (held - D(plan.keep)) // step * step:
+                self.found("stop size", f"{order.quantity} of {held} {key}")
+            self.parts.add(key)
         if order.type is not OrderType.STOP or stop >= self.bid(key):
             self.found("stop price", f"{stop} with a bid of {self.bid(key)}")
         if stop < self.stop_at.get(key, D(0)):
@@ -339,24 +394,70 @@ class Checker:
         self.stop_at[key] = stop
 
     def _check_exit(self, order: Order) -> None:
-        key = (order.account, order.symbol)
+        key, venue = (order.account, order.symbol), self.venues[order.account]
         plan = self.rig.engine.state.stops.get(f"{key[0]}|{key[1]}")  # an entry may fill below its stop
-        if self.bid(key) <= max(self.stop_at.get(key, D(0)), D(plan.stop_price) if plan else D(0)):
+        stop, bid = max(self.stop_at.get(key, D(0)), D(plan.stop_price) if plan else D(0)), self.bid(key)
+        if bid <= stop:
             self.stopped.add(key)
         stopped = key in self.stopped
         flattens = self.flattened or (self.dd_halt and self.rig.config.halt_flattens)
         if (self.halted or self.dd_halt) and not flattens and not stopped:
             self.found("sold in a halt", f"{key} {order.quantity}: {order.reason}")
+        instrument = venue.core.instruments[key[1]]
+        if order.type is not OrderType.IOC or order.price is None:
+            self.found("sale without a bound", f"{key}: {order.type}")
+        elif not instrument.price_down(bid * LOWEST_SALE) <= order.price <= bid:
+            self.found("slippage", f"{key}: down to {order.price} with a bid of {bid}")
+        rest = self.held().get(key, D(0)) - order.quantity
+        well = not venue.rejected and not venue.failures  # else it was tried, and what is left is tried again
+        if rest > 0 and well and venue.rests and stop < bid and self.sellable(key, rest, stop):
+            resting = [resting.remaining for resting in self.resting_stops(key)]
+            if resting != [rest]:
+                self.found("part before its stop", f"{key}: {rest} stays, stops of {resting}")
 
     def _check_entry(self, order: Order) -> None:
         for rule, broken in self._blocks():
             if broken:
                 self.found(rule, f"{order.account} {order.symbol} {order.quantity} at {order.price}")
-        if order.side is not Side.BUY or order.type is not OrderType.LIMIT or not order.post_only:
-            self.found("post-only", f"{order.type} {order.side}")
+        self._check_life(order)
         self._check_venue(order)
         self._check_amounts(order)
         self._check_risk(order)
+
+    def _check_life(self, order: Order) -> None:
+        """How old an entry is, how often it was sent, whether it may cross, and that it never buys twice."""
+        key, now = (order.account, order.symbol), self.rig.now
+        decided = self.rig.engine.decider.last.get(coin_symbol(order.symbol))
+        life = self.lives.get(key)
+        if decided is not None and decided.at == now and decided.action in ("enter", "add"):
+            life = Life(now, order.quantity) if life is None or life.began != now else life
+            self.lives[key] = life
+        if life is None:
+            self.found("undecided", f"{key} {order.quantity}")
+            return
+        earlier = [sent for name in life.orders if (sent := self.rig.ledger.order(name)) is not None]
+        bought = sum((sent.filled_quantity for sent in earlier), D(0))
+        instrument, price = self.venues[key[0]].core.instruments[key[1]], order.price or D(0)
+        smallest = D(repr(self.rig.config.min_trade_usd)) + instrument.lot_step * price
+        if order.quantity * price <= smallest:  # at a lower price the smallest trade is a few lots more
+            life.quantity = max(life.quantity, bought + order.quantity)
+        if bought + order.quantity > life.quantity:
+            self.found("bought twice", f"{key}: {order.quantity} more of {life.quantity}")
+        if any(sent.is_live for sent in earlier):
+            self.found("two entries at a time", f"{key}")
+        age, ticker = now - life.began, self.venues[order.account].core.ticker(order.symbol)
+        assert ticker is not None
+        if order.type is OrderType.IOC:
+            may = order.account in self.rig.config.crossing_accounts
+            if not may or age < PATIENCE or life.crossed or order.price != ticker.ask:
+                self.found("crossing", f"{key} after {age} at {order.price}, ask {ticker.ask}")
+            life.crossed = True
+        else:
+            if order.side is not Side.BUY or order.type is not OrderType.LIMIT or not order.post_only:
+                self.found("post-only", f"{order.type} {order.side}")
+            if len(earlier) >= ORDERS_MOST or (earlier and age >= PATIENCE) or order.price != ticker.bid:
+                self.found("repriced", f"{key}: number {len(earlier) + 1} after {age} at {order.price} of {ticker.bid}")
+        life.orders.append(order.client_order_id)
 
     def _blocks(self) -> list[tuple[str, bool]]:
         """What allows no entry at all."""
@@ -388,8 +489,10 @@ class Checker:
         middle = (ticker.bid + ticker.ask) / 2
         if (ticker.ask - ticker.bid) / middle > D(repr(config.max_spread_frac)) + D("1e-9"):
             self.found("spread", f"{key}: {ticker.bid} {ticker.ask}")
-        for other in self.venues.values():
-            quote = other.core.ticker(order.symbol)
+        if self.quote[order.account] == "USDC" and not PEG[0] <= self.dollar(order.account) <= PEG[1]:
+            self.found("off peg", f"{key}: {self.dollar(order.account)}")
+        for name, other in self.venues.items():
+            quote = other.core.ticker(self.market(name, order.symbol))
             if other is venue or other.silent or quote is None:
                 continue
             theirs = (quote.bid + quote.ask) / 2
@@ -407,22 +510,18 @@ class Checker:
         assert price is not None
         key, instrument = (order.account, order.symbol), self.venues[order.account].core.instruments[order.symbol]
         held, buys = self.held(), [*self.buys(), ((order.account, order.symbol), order.quantity, price)]
-        equity = self.true_equity(held)
+        equity = self.sized_on(held)
         cost = order.quantity * price
         if cost < D(repr(config.min_trade_usd)) * D("0.999999") or cost < instrument.min_cost:
             self.found("minimum trade", f"{key}: ${cost}")
 
-        paid = sum(float(q * p) * (1 + self.fees_of(k[0])[0]) for k, q, p in buys)
+        fees = [self.fees_of(k[0])[0] for k, _, _ in buys[:-1]] + [self.fee_in(order)]
+        paid = sum(float(q * p) * (1 + fee) for (_, q, p), fee in zip(buys, fees, strict=True))
         cash = float(sum((self.cash(name) for name in self.venues), D(0)))
         if cash - paid < config.cash_buffer_frac * equity - NEAR * equity:
             self.found("cash buffer", f"{cash} less {paid} of {equity}")
 
-        # Venues may disagree a little about what is held already: the lower price counts.
-        lowest = min(float(self.bid((name, order.symbol))) for name in self.venues if order.symbol in self._shown(name))
-        there = sum(
-            float(q) * lowest for k, q in held.items() if k[1] == order.symbol and self.sellable(k, q, self.bid(k))
-        )
-        there += sum(float(q * p) for k, q, p in buys if k[1] == order.symbol)
+        there = self._there(order, held, buys)
         allowed = config.position_cap_frac * equity
         if config.floor_allowed and there <= float(cost) * (1 + NEAR):
             allowed = max(allowed, config.min_trade_usd + float(instrument.lot_step * price))
@@ -438,13 +537,28 @@ class Checker:
         if is_new and len(places) > most:
             self.found("positions", f"{sorted(places)} of {most}")
 
+    def _there(self, order: Order, held: dict[Key, Decimal], buys: list[tuple[Key, Decimal, Decimal]]) -> float:
+        """USD of the order's coin on all accounts, the order included."""
+        coin = coin_symbol(order.symbol)
+        markets = [(name, self.market(name, coin)) for name in self.venues]
+        # Venues may disagree a little about what is held already: the lower price counts.
+        lowest = min(float(self.bid(key)) for key in markets if key[1] in self._shown(key[0]))
+        of_coin = {k: q for k, q in held.items() if coin_symbol(k[1]) == coin}
+        there = sum(float(q) * lowest for k, q in of_coin.items() if self.sellable(k, q, self.bid(k)))
+        return there + sum(float(q * p) for k, q, p in buys if coin_symbol(k[1]) == coin)
+
     def _shown(self, name: str) -> dict[str, Decimal]:
         return self.venues[name].told_bids
 
     def true_equity(self, held: dict[Key, Decimal]) -> float:
         """What there is, flows that the bot has not recognised yet included."""
-        cash = sum((self.cash(name) for name in self.venues), D(0))
-        return float(cash + sum((q * self.bid(key) for key, q in held.items()), D(0)))
+        cash = sum((self.cash(name) * self.dollar(name) for name in self.venues), D(0))
+        return float(cash + self._worth(held))
+
+    def sized_on(self, held: dict[Key, Decimal]) -> float:
+        """The equity before the first entry of the cycle, as long as there is more of it than is left."""
+        self.at_first = max(self.at_first, self.true_equity(held))
+        return self.at_first
 
     # -- risk
 
@@ -464,52 +578,54 @@ class Checker:
         config, price = self.rig.config, order.price
         assert price is not None
         key = (order.account, order.symbol)
-        maker, taker = self.fees_of(order.account)
-        atr, _ = self.bars(order.symbol)
+        fee_in, taker = self.fee_in(order), self.fees_of(order.account)[1]
+        atr, _ = self.bars(coin_symbol(order.symbol))
         times = 4.0 if config.strategy is Strategy.ALLOCATION else 2.0
         stop = self.rig.engine.state.entry_stop_frac[f"{key[0]}|{key[1]}"]
-        lasts = [float(t.last) for v in self.venues.values() if (t := v.core.ticker(order.symbol)) is not None]
+        tickers = [v.core.ticker(self.market(name, order.symbol)) for name, v in self.venues.items()]
+        lasts = [float(ticker.last) for ticker in tickers if ticker is not None]
         if all(abs(stop - min(0.9, times * atr / last)) > 1e-9 for last in lasts):
             self.found("stop distance", f"{key}: {stop}, {times} ATR of {atr} at {lasts}")
-        if stop < 3 * ((1 + maker) / (1 - taker) - 1) * (1 - NEAR):
+        if stop < 3 * ((1 + fee_in) / (1 - taker) - 1) * (1 - NEAR):
             self.found("stop within costs", f"{key}: {stop}")
         held, buys = self.held(), [*self.buys(), (key, order.quantity, price)]
-        equity = self.true_equity(held)
-        self._check_stakes(held, buys, equity)
+        equity = self.sized_on(held)
+        self._check_stakes(held, buys, equity, fee_in)
 
-        loss = stop + maker + taker * (1 - stop) + SLIPPAGE
-        lowest = min(float(self.bid((name, order.symbol))) for name in self.venues if order.symbol in self._shown(name))
-        there = sum(
-            float(q) * lowest for k, q in held.items() if k[1] == order.symbol and self.sellable(k, q, self.bid(k))
-        )
-        there += sum(float(q * p) for k, q, p in buys if k[1] == order.symbol)
+        loss = stop + fee_in + taker * (1 - stop) + SLIPPAGE
+        there = self._there(order, held, buys)
         tier = self.ranked()
         most = tier.risk_per_trade if tier is not None else 0.0
         most = min(most, most if config.risk_ceiling_pct is None else config.risk_ceiling_pct) / 100
         if there * loss > most * equity + NEAR * equity:
             self.found("risk per trade", f"{key}: {there} at {loss} of {equity}, {most} allowed")
-        self._check_reward(order, stop, maker, taker)
+        self._check_reward(order, stop, fee_in, taker)
 
-    def _check_stakes(self, held: dict[Key, Decimal], buys: list[tuple[Key, Decimal, Decimal]], equity: float) -> None:
-        """Heat, fees of 30 days and the volatility of the book, the order included."""
+    def _check_stakes(
+        self, held: dict[Key, Decimal], buys: list[tuple[Key, Decimal, Decimal]], equity: float, fee_in: float
+    ) -> None:
+        """Heat, fees of 30 days and the volatility of the book, the order included: the last, which pays ``fee_in``."""
         config, now = self.rig.config, self.rig.now
         heat = fees = 0.0
         stakes: list[tuple[str, float]] = []
         for key, quantity in held.items():
             bid, taker = float(self.bid(key)), self.fees_of(key[0])[1]
             resting = [order.stop_price for order in self.resting_stops(key) if order.stop_price is not None]
-            stop = float(resting[0] if resting else self.stop_at.get(key, D(0)))
+            stop = float(resting[0] if resting else self._watched(key) or self.stop_at.get(key, D(0)))
             distance, worth = max(0.0, 1 - stop / bid), float(quantity) * bid
-            heat += worth * (distance + taker * (1 - distance) + GAPS[key[1]])
+            if not self.sellable(key, quantity, self.bid(key)):  # what no stop can protect waits to become more
+                distance = min(distance, self.rig.engine.state.entry_stop_frac.get(f"{key[0]}|{key[1]}", 1.0))
+            heat += worth * (distance + taker * (1 - distance) + GAPS[coin_symbol(key[1])])
             fees += worth * taker
-            stakes.append((key[1], worth / equity))
-        for key, quantity, price in buys:
+            stakes.append((coin_symbol(key[1]), worth / equity))
+        for i, (key, quantity, price) in enumerate(buys):
             maker, taker = self.fees_of(key[0])
+            maker = fee_in if i == len(buys) - 1 else maker
             distance = self.rig.engine.state.entry_stop_frac[f"{key[0]}|{key[1]}"]
             worth = float(quantity * price)
-            heat += worth * (distance + maker + taker * (1 - distance) + SLIPPAGE + GAPS[key[1]])
+            heat += worth * (distance + maker + taker * (1 - distance) + SLIPPAGE + GAPS[coin_symbol(key[1])])
             fees += worth * (maker + taker)
-            stakes.append((key[1], worth / equity))
+            stakes.append((coin_symbol(key[1]), worth / equity))
         allowed = min(config.daily_loss_frac - self.day_loss, config.drawdown_frac - self.drawdown)
         if heat > allowed * equity + 2 * NEAR * equity:
             self.found("heat", f"${heat} of ${allowed * equity}")
@@ -527,18 +643,23 @@ class Checker:
         if math.sqrt(variance) > VOLATILITY_CEILING + NEAR:
             self.found("volatility", f"{math.sqrt(variance)}: {stakes}")
 
-    def _check_reward(self, order: Order, stop: float, maker: float, taker: float) -> None:
+    def _watched(self, key: Key) -> Decimal:
+        """Where the bot says that it sells, of an account that can hold no stop; else 0."""
+        plan = self.rig.engine.state.stops.get(f"{key[0]}|{key[1]}")
+        return D(0) if plan is None or self.venues[key[0]].rests else D(plan.stop_price)
+
+    def _check_reward(self, order: Order, stop: float, fee_in: float, taker: float) -> None:
         config = self.rig.config
         if config.strategy is Strategy.BREAKOUT and config.exit_rule in (ExitRule.LADDER, ExitRule.RUNNER):
             instrument, price = self.venues[order.account].core.instruments[order.symbol], order.price
             assert price is not None
-            owned = int(int(order.quantity / instrument.lot_step) * (1 - maker))
+            owned = int(int(order.quantity / instrument.lot_step) * (1 - fee_in))
             leg = instrument.quantity_of(int(owned * 0.33))
             third = 0.34 * (5.0 if config.exit_rule is ExitRule.LADDER else 3.0)
             in_parts = leg >= instrument.min_amount and leg * price >= instrument.min_cost
             mean = 0.33 * 1.8 + 0.33 * 3.0 + third if in_parts else 3.0
-            gain = mean * stop - maker - taker * (1 + mean * stop) - SLIPPAGE
-            reward = gain / (stop + maker + taker * (1 - stop) + SLIPPAGE)
+            gain = mean * stop - fee_in - taker * (1 + mean * stop) - SLIPPAGE
+            reward = gain / (stop + fee_in + taker * (1 - stop) + SLIPPAGE)
         else:
             trades = [t for t in self.rig.engine.book.trades if t.initial_risk_usd]
             results = [float(t.net_pnl / t.initial_risk_usd) for t in trades if t.initial_risk_usd][-40:]
@@ -559,6 +680,8 @@ class Checker:
         for venue in self.venues.values():
             venue.failures.clear()
             venue.rejected = 0
+        self.parts.clear()
+        self.at_first = 0.0
         rig.engine.cycle(rig.now)
         self.cycles += 1
         self._count_errors()
@@ -577,7 +700,7 @@ class Checker:
         doubtful = any(order.state is OrderState.UNKNOWN for order in engine.desk.live())
         rejected = any(venue.rejected for venue in self.venues.values())
         dead = [n for n, v in self.venues.items() if {"balances", "tickers"} & v.failures]
-        if any(engine.book.cash.get((name, "USD"), D(0)) > 1 for name in dead):
+        if any(engine.book.cash.get((name, self.quote[name]), D(0)) > 1 for name in dead):
             self.failed, self.good = self.failed + 1, 0
             self.shut_off = self.shut_off or self.failed >= config.max_failed_cycles
         elif not doubtful and not rejected and not any(venue.failures for venue in self.venues.values()):
@@ -594,7 +717,7 @@ class Checker:
             if venue.failures or name not in self.answered:
                 continue
             cash = self._cash(name) - self._unknown_flow(name)
-            if book.cash.get((name, "USD"), D(0)) != cash:
+            if book.cash.get((name, self.quote[name]), D(0)) != cash:
                 self.found("books", f"{name}: {book.cash}, venue {cash}")
             coins = {key: p.quantity for key, p in book.positions.items() if key[0] == name}
             held = {key: quantity for key, quantity in self.held().items() if key[0] == name}
@@ -605,6 +728,18 @@ class Checker:
             if resting - live:
                 self.found("forgotten order", f"{name}: {resting - live}")
 
+    def _is_protected(self, key: Key, quantity: Decimal) -> bool:
+        """Whether one stop of the full size rests; where none can, whether the price is above the watched one."""
+        stops, bid = self.resting_stops(key), self.bid(key)
+        if self.venues[key[0]].rests:
+            return len(stops) == 1 and stops[0].stop_price is not None and stops[0].remaining == quantity
+        watched = self._watched(key)
+        if watched < self.stop_at.get(key, D(0)):
+            self.found("stop lowered", f"{key} from {self.stop_at[key]} to {watched}")
+        if watched:
+            self.stop_at[key] = watched
+        return not stops and D(0) < watched < bid
+
     def _check_protection(self) -> None:
         held = self.held()
         for key in [key for key in self.stop_at if key not in held]:
@@ -614,14 +749,15 @@ class Checker:
             del self.bare[key]
         troubled = {name for name, venue in self.venues.items() if venue.failures or venue.rejected}
         for key, quantity in held.items():
-            stops = self.resting_stops(key)
+            stops, well = self.resting_stops(key), self._is_protected(key, quantity)
             doubtful = any(order.state is OrderState.UNKNOWN for order in self.rig.engine.desk.live(*key))
             entering = any(other == key for other, _, _ in self.buys())
             price = min(self.bid(key), self.stop_at.get(key, self.bid(key)))
-            well = len(stops) == 1 and stops[0].stop_price is not None and stops[0].remaining == quantity
             if well or key[0] in troubled or doubtful or entering or not self.sellable(key, quantity, price):
                 self.bare.pop(key, None)
                 continue
+            if key in self.parts:
+                self.found("stop size", f"{key}: {quantity} at the end of the cycle, stops {stops}")
             self.bare[key] = self.bare.get(key, 0) + 1
             if self.bare[key] > 2:
                 self.found("unprotected", f"{key} {quantity}: {stops}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine_rig import TODAY_MS
 
-from bot.domain.market import MS_PER_DAY, Candle
+from bot.domain.market import MS_PER_DAY, Candle, coin_symbol
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 WARM_UP = 121
@@ -144,6 +144,7 @@ class StormFeed:
         return []
 
     def opening(self, symbol: str, now_ms: int) -> tuple[float, int] | None:
+        symbol = coin_symbol(symbol)  # a market in USDC shows the same prices
         if symbol in self.stuck:
             return self.stuck[symbol]
         price = self.repeats.get(symbol, self.market.prices[symbol])
@@ -151,6 +152,7 @@ class StormFeed:
 
     def closed_candles(self, symbol: str, timeframe: str, since_ms: int, now_ms: int) -> list[Candle]:
         assert timeframe == "1d"
+        symbol = coin_symbol(symbol)
         hidden = self.market.hidden[symbol]
         return [
             bar

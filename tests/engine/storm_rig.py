@@ -14,7 +14,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ COINS = ("BTC", "ETH", "SOL")
 THEMES = (
     *("crash", "mixed", "full", "prices", "poor", "crash", "poor", "outage", "full"),
     *("flows", "crash", "fees", "full", "churn", "crash", "calm", "poor", "crash"),
+    "pegs",
 )
 """What an episode has more of than the others."""
 
@@ -93,7 +94,14 @@ MORE: dict[str, dict[str, float]] = {
     "fees": {"gap": 0.01, "flow": 0.02},
     "churn": {"gap": 0.0, "flow": 0.0, "fees": 0.0, "silence": 0.02, "deaf": 0.0, "disagree": 0.0},
     "calm": dict.fromkeys(PER_DAY, 0.01),
+    "pegs": dict.fromkeys(PER_DAY, 0.03),
 }
+
+
+ORDERS_PER_DAY = {"thin": 0.15, "would_take": 0.15, "depeg": 0.03}
+"""Calamities of the life of an order, drawn from a stream of their own."""
+MINUTES = (2, 4, 6, 8, 11, 14, 16, 18, 21)
+"""When a patient bot looks after its decision."""
 
 
 @dataclass(slots=True)
@@ -135,7 +143,9 @@ class Episode:
     def __init__(self, folder: Path, seed: int, *, theme: str = "", real: bool = False, **changes: Any) -> None:
         self.seed = seed
         self.chance = chance = random.Random(seed)
+        self.other = random.Random(f"{seed} orders")
         self.theme = theme or THEMES[seed % len(THEMES)]
+        self.orders_rates = ORDERS_PER_DAY | ({"depeg": 0.5} if self.theme == "pegs" else {})
         self.folder = folder / f"storm{seed}"
         wild = 0.6 if self.theme in ("crash", "full") else chance.choice((0.6, 1.0, 1.0, 1.6))
         falling = self.theme == "poor" and chance.random() < 0.7
@@ -144,12 +154,19 @@ class Episode:
         longest = {"crash": 30, "full": 30, "outage": 35}.get(self.theme, 60)
         self.days_long = chance.randint(50 if self.theme == "poor" else 20, longest)
         config = self._config() | changes
-        self.rig = make_rig(self.folder, cash=self._cash(), coins=COINS, days=self.market.days, **config)
+        cash = self._cash()
+        usdc = {n: usd for n, usd in cash.items() if self.theme == "pegs" or self.other.random() < 0.2}
+        cash |= dict.fromkeys(usdc, "0")
+        self.rig = make_rig(self.folder, cash=cash, usdc=usdc, coins=COINS, days=self.market.days, **config)
         self.feeds: dict[str, StormFeed] = {}
         for name, old in list(self.rig.venues.items()):
             feed = self.feeds[name] = StormFeed(self.market)
             paper = PaperVenue(core=old.core, feed=feed, clock=self.rig.clock)
-            self.rig.venues[name] = StormVenue(paper, old.core, old.fuse)
+            venue = self.rig.venues[name] = StormVenue(paper, old.core, old.fuse)
+            venue.rests = self.other.random() >= 0.2
+            if name in usdc:  # of two kinds of dollars an account of the storms has one
+                venue.hidden_markets = venue.hidden_tickers = set(PRICES)
+                venue.usdc_bid = D(1)
         fees = {"churn": ("0", "0.0001"), "crash": ("0", "0.0002"), "fees": ("0.006", "0.012")}
         if self.theme in fees:
             self._set_fees(*fees[self.theme])
@@ -211,6 +228,7 @@ class Episode:
             "halt_flattens": chance.random() < 0.15,
             "stall_days": one_of((14.0, 7.0, 3.0)),
             "snapshot_every_cycles": 50,
+            "crossing_accounts": frozenset(self.other.choice((["kraken"], ["kraken"], ["coinbase", "kraken"], []))),
         }
         if self.theme == "poor":
             config |= {"floor_allowed": False, "stall_days": 3.0, "min_score": 1.0}
@@ -282,14 +300,24 @@ class Episode:
             for name, rate in rates.items():
                 if self.chance.random() < rate / self.slots:
                     getattr(self, f"_{name}")()
+            for name, rate in self.orders_rates.items():
+                if self.other.random() < rate / self.slots:
+                    getattr(self, f"_{name}")()
             self._routine(day, slot)
             if self.once:
                 self._restart()
             self.checker.cycle()
-            if slot == 0 and self.chance.random() < 0.8:
-                self.rig.clock.moment = moment + timedelta(minutes=10)
-                self.market.jitter(-0.008, 0.004)
-                self.checker.cycle()
+            if slot == 0:
+                self._afterwards(moment)
+
+    def _afterwards(self, moment: datetime) -> None:
+        """Look after what was decided: once, often, or not at all."""
+        minutes: Sequence[int] = (10,) if self.chance.random() < 0.8 else ()
+        patient = self.other.random() < 0.12
+        for minute in MINUTES if patient else minutes:
+            self.rig.clock.moment = moment + timedelta(minutes=minute)
+            self.market.jitter(*((-0.0015, 0.002) if patient else (-0.008, 0.004)))
+            self.checker.cycle()
 
     def _routine(self, day: int, slot: int) -> None:
         """What a theme does besides calamities; a halt for a drawdown is ended by the user after days."""
@@ -409,6 +437,29 @@ class Episode:
         amount = amount.quantize(D("0.01"))
         if D("0.05") < amount <= self.checker.free(name):
             self.checker.flow(name, -amount)
+
+    def _thin(self) -> None:
+        """The next execution finds a part of what it wants."""
+        self.rig.venues[self._some_other()].core.next_fill_fraction = D(str(round(self.other.uniform(0.05, 0.95), 2)))
+
+    def _would_take(self) -> None:
+        venue = self.rig.venues[self._some_other()]
+        assert isinstance(venue, StormVenue)
+        venue.would_take = self.other.choice((1, 1, 2, 3, 4, 6))
+
+    def _depeg(self) -> None:
+        worth = D(self.other.choice(("0.99", "0.994", "1.006", "1.01")))
+        told = [venue for venue in self.rig.venues.values() if venue.usdc_bid is not None]
+        for venue in told:
+            venue.usdc_bid = worth if self.other.random() < 0.7 else D(1)
+        self._later(self.other.randint(1, 2 * self.slots), self._repeg)
+
+    def _repeg(self) -> None:
+        for venue in self.rig.venues.values():
+            venue.usdc_bid = None if venue.usdc_bid is None else D(1)
+
+    def _some_other(self) -> str:
+        return self.other.choice(list(self.feeds))
 
     def _fees(self) -> None:
         maker, taker = self.chance.choice(

@@ -36,6 +36,8 @@ class StormVenue(RigVenue):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.rejects: set[Side] = set()
+        self.would_take = 0
+        """So many post-only orders find that the price has come to them."""
         self.failures: set[str] = set()
         """Methods that have failed in this cycle."""
         self.rejected = 0
@@ -67,6 +69,10 @@ class StormVenue(RigVenue):
         if order.side in self.rejects and "submit" not in self.down:
             self.rejected += 1
             return Rejected(reason="the storm rejects it")
+        if order.post_only and self.would_take and "submit" not in self.down:
+            self.would_take -= 1
+            self.rejected += 1
+            return Rejected(reason="Post only order would take")
         try:
             outcome = super().submit(order)
         except VenueError:

@@ -195,7 +195,7 @@ def test_entry_is_post_only_at_the_bid(tmp_path: Path) -> None:
 def test_entry_rests_for_twenty_minutes_and_is_then_given_up(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
     rig.first_cycle()
-    rig.cycle(after_s=1199.0, BTC=101.0)
+    rig.cycle(after_s=1199.0)
     assert len(rig.entries()) == 1
     rig.cycle(after_s=1.0)
     assert rig.entries() == []

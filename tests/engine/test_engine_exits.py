@@ -30,7 +30,9 @@ from engine_rig import (
 
 from bot.domain.modes import ExitRule, Strategy
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
+from bot.engine.protect import lowest_price
 from bot.engine.state import ExitPlan
+from bot.venues.rules import paper_instruments
 
 D = Decimal
 S = OrderState
@@ -104,13 +106,13 @@ def test_ladder_sells_a_third_at_each_target_and_ends_with_nothing_left(tmp_path
     assert_books_equal_venues(rig)
 
 
-def test_stop_goes_before_the_sale_and_comes_back_after_it(tmp_path: Path) -> None:
+def test_stop_of_the_rest_rests_before_a_part_is_sold(tmp_path: Path) -> None:
     rig = breakout_rig(tmp_path)
     sent: list[str] = []
     rig.venue.before["submit"] = lambda order: sent.append(f"submit {order.purpose} {order.quantity}")
     rig.venue.before["cancel"] = lambda order: sent.append(f"cancel {order.purpose}")
     rig.cycle(BTC=108.5)
-    assert sent == ["cancel stop", f"submit exit {LEG}", f"submit stop {AFTER_ONE}"]
+    assert sent == ["cancel stop", f"submit stop {AFTER_ONE}", f"submit exit {LEG}"]
 
 
 def test_jump_over_two_targets_sells_both_parts_at_once(tmp_path: Path) -> None:
@@ -182,18 +184,23 @@ def test_price_that_falls_below_break_even_before_the_sale_sells_everything(tmp_
     rig.cycle(BTC=100.0)  # bid 99.9: a stop at 100.6 would be rejected
     assert sales(rig) == [(BOUGHT, "the price is at its stop of 100.6 or below")]
     assert held(rig) == 0
-    assert len(rig.orders(Purpose.STOP)) == 1  # the first one
+    # The first one, and the one for the rest, which never arrived.
+    assert [(o.quantity, o.stop_price, o.state) for o in rig.orders(Purpose.STOP)] == [
+        (BOUGHT, FIRST_STOP, S.CANCELED),
+        (AFTER_ONE, BREAK_EVEN, S.REJECTED),
+    ]
     assert_books_equal_venues(rig)
 
 
-def test_price_below_the_stop_when_the_fill_is_seen_is_sold_at_the_market(tmp_path: Path) -> None:
+def test_price_below_the_stop_when_the_fill_is_seen_is_sold_at_once(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, cash={"kraken": "1000"}, strategy=Strategy.BREAKOUT)
     rig.first_cycle()
     rig.cycle(BTC=90.0)  # fills at 99.9 and falls through; bid 89.9
     assert [(o.purpose, o.type, o.state) for o in rig.orders()] == [
         (Purpose.ENTRY, OrderType.LIMIT, S.FILLED),
-        (Purpose.EXIT, OrderType.MARKET, S.FILLED),
+        (Purpose.EXIT, OrderType.IOC, S.FILLED),
     ]
+    assert rig.orders()[1].price == D("88.1")  # 2 % below the bid of 89.9 are 88.102
     assert held(rig) == 0
 
 
@@ -240,9 +247,12 @@ def test_sale_in_parts_goes_on_until_the_third_is_sold(tmp_path: Path) -> None:
     ]
     assert [(o.quantity, o.stop_price) for o in rig.orders(Purpose.STOP)] == [
         (BOUGHT, FIRST_STOP),
-        (D("1.50450451"), BREAK_EVEN),
+        (AFTER_ONE, BREAK_EVEN),  # of the rest, while the part is sold
+        (D("1.50450451"), BREAK_EVEN),  # of all that is left: half of the part was not sold
         (AFTER_ONE, BREAK_EVEN),
     ]
+    # 2 % below the bid of 108.4 are 106.232, 4 % below 104.064.
+    assert [o.price for o in rig.orders(Purpose.EXIT)] == [D("106.2"), D("104.0")]
     rig.cycle(BTC=108.5)
     assert stop(rig) == (AFTER_ONE, BREAK_EVEN)
     assert_books_equal_venues(rig)
@@ -287,6 +297,62 @@ def test_entry_that_still_rests_has_no_targets_until_it_is_given_up(tmp_path: Pa
     # .90090090 were bought: a third is int(90090090 * .33) lots.
     assert sales(rig) == [(D("0.29729729"), "target 1 of 3 (1.8 R)")]
     assert stop(rig) == (D("0.60360361"), BREAK_EVEN)
+
+
+# -- the lowest price
+
+
+@pytest.mark.parametrize(
+    ("tries", "price"),
+    # 2, 4, 6, 8, 10 % below 108.4, down to the tick of 0.1: 106.232, 104.064, 101.896, 99.728, 97.56; never lower.
+    [(0, "106.2"), (1, "104.0"), (2, "101.8"), (3, "99.7"), (4, "97.5"), (5, "97.5"), (50, "97.5")],
+)
+def test_sale_accepts_less_with_each_try_and_never_less_than_ten_percent_below_the_bid(
+    tmp_path: Path, tries: int, price: str
+) -> None:
+    rig = breakout_rig(tmp_path)
+    rig.engine.state.exits[NAME] = ExitPlan("0", "by hand", tries)
+    rig.cycle(BTC=108.5)
+    (sale,) = rig.orders(Purpose.EXIT)
+    assert (sale.type, sale.price) == (OrderType.IOC, D(price))
+    assert rig.engine.desk.new_fills[-1].price == D("108.4")  # and gets the bid
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price"),
+    # Kraken takes $0.50 and measures an order at its limit: .5 / .0051 = 98.04 -> 98.1. Where the bid itself is
+    # less than that the bid is the limit.
+    [("0.0051", "98.1"), ("0.005", "100.0"), ("0.004", "100.0"), ("1", "98.0")],
+)
+def test_lowest_price_leaves_the_order_large_enough_for_the_venue(quantity: str, price: str) -> None:
+    instrument = paper_instruments("kraken", ("BTC",))[BTC]
+    assert lowest_price(instrument, D("100.0"), D(quantity), 0) == D(price)
+
+
+def test_sale_for_which_nobody_pays_is_tried_lower_and_the_stop_comes_back_meanwhile(tmp_path: Path) -> None:
+    rig = breakout_rig(tmp_path)
+    # Each time the sale arrives the price has fallen by 5: nothing is executed at 2 % below the bid that was seen.
+    seen: list[tuple[Decimal | None, Decimal]] = []
+
+    def fall(order: Order) -> None:
+        if order.purpose is Purpose.EXIT:
+            price = 103.5 - 5.0 * len(seen)
+            rig.venue.core.on_open(BTC, price, rig.now + timedelta(seconds=1 + len(seen)))
+            seen.append((order.price, order.quantity))
+
+    rig.venue.before["submit"] = fall
+    rig.engine.state.exits[NAME] = ExitPlan("0", "by hand")
+    rig.cycle(BTC=107.0)  # bid 106.9: 104.762 against a price of 103.5, then 102.624 against 98.5
+    assert seen == [(D("104.7"), BOUGHT), (D("102.6"), BOUGHT)]
+    assert [o.state for o in rig.orders(Purpose.EXIT)] == [S.CANCELED, S.CANCELED]
+    assert rig.engine.state.exits[NAME].tries == 2
+    assert stop(rig) == (BOUGHT, FIRST_STOP)
+    rig.venue.before.clear()
+    rig.cycle(BTC=98.6)  # bid 98.5; 6 % below are 92.59
+    assert rig.orders(Purpose.EXIT)[-1].price == D("92.5")
+    assert held(rig) == 0
+    assert rig.engine.state.exits == {}
+    assert_books_equal_venues(rig)
 
 
 # -- time
@@ -547,5 +613,5 @@ def test_target_is_durable_before_an_order_goes_out(tmp_path: Path) -> None:
 
     rig.venue.before["cancel"] = look
     rig.cycle(BTC=108.5)
-    plan = {"keep": str(AFTER_ONE), "reason": "target 1 of 3 (1.8 R)"}
+    plan = {"keep": str(AFTER_ONE), "reason": "target 1 of 3 (1.8 R)", "tries": 0, "by_stop": False}
     assert stored == [(Purpose.STOP, {NAME: 1}, {NAME: plan}, "100.6")]

@@ -132,7 +132,7 @@ def test_silent_venue_is_counted_and_named(tmp_path: Path) -> None:
     rig.venues["kraken"].silence()
     rig.cycle()
     found = reading(rig, "unknown_venue")
-    assert (found.used, found.limit, found.active, found.about) == (1.0, 1.0, True, "kraken")
+    assert (found.used, found.limit, found.active, found.about) == (1.0, 1.0, True, "kraken: balances is down")
     rig.restart()
     rig.cycle()
     assert reading(rig, "unknown_venue").active

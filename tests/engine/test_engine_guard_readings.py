@@ -23,7 +23,7 @@ NAN = math.nan
 
 
 def a_venue(name: str = "coinbase", worth: float = 100.0, minimum: float = 10.0, *, fresh: bool = True) -> VenueFacts:
-    return VenueFacts(name=name, fresh=fresh, worth_usd=worth, minimum_usd=minimum)
+    return VenueFacts(name=name, fresh=fresh, problem="", worth_usd=worth, minimum_usd=minimum)
 
 
 def a_quote(bid: float = 99.95, ask: float = 100.05, **changes: Any) -> QuoteFacts:

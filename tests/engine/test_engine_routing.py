@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from engine_rig import BTC, ETH, Rig, assert_books_equal_venues, assert_protected, make_rig
+from engine_rig import (
+    BTC,
+    COINBASE_FEES,
+    ETH,
+    KRAKEN_FEES,
+    Rig,
+    assert_books_equal_venues,
+    assert_protected,
+    make_rig,
+)
 
 from bot.domain.orders import Purpose
 
@@ -227,8 +237,8 @@ def test_old_price_of_the_other_account_is_refused_there(tmp_path: Path) -> None
     board = rig.give_own_prices("kraken")
     board.price_age_ms = 901_000
     rig.first_cycle()
-    # Coinbase, the first, is dormant: that is what is told. Kraken, where the money is, has an old price.
-    assert rig.refusal("venue_dormant") == (10.0, 0.0, "usd", "coinbase")
+    # Coinbase, the first, is dormant, which says least; Kraken, where the money is, has an old price.
+    assert rig.refusal("stale_data") == (0.25, pytest.approx(901 / 3600), "hours", "kraken")
     assert rig.orders() == []
     board.price_age_ms = 900_000
     rig.next_decision(BTC=102.0)
@@ -277,3 +287,77 @@ def test_coin_that_is_held_and_loses_its_market_is_held(tmp_path: Path) -> None:
     assert [action for _, action in rig.decisions()[1:]] == ["hold"] * 3
     assert rig.orders(Purpose.EXIT) == []
     assert rig.engine.state.exits == {}
+
+
+# -- cost, or the user's order
+
+
+def same_fees(rig: Rig, *accounts: str) -> None:
+    for account in accounts:
+        rig.venues[account].core.fees = COINBASE_FEES
+
+
+def test_spread_decides_between_accounts_with_the_same_fees(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, coins=("SOL",), cash={"coinbase": "500", "kraken": "500"})
+    same_fees(rig, "kraken")
+    wide(rig, "coinbase", "0.001")
+    rig.first_cycle()
+    assert [o.account for o in rig.entries()] == ["kraken"]
+
+
+def test_spread_counts_half_against_the_fees(tmp_path: Path) -> None:
+    # A sale crosses half the spread: kraken's .2 % a side and its fees of .65 % together against coinbase's
+    # 1.8 % + .05 %; with fees of 1.7 % + .2 % it is the dearer one.
+    for fees, account in ((KRAKEN_FEES, "kraken"), (replace(COINBASE_FEES, taker_frac=D("0.011")), "coinbase")):
+        rig = make_rig(tmp_path / account, coins=("SOL",), cash={"coinbase": "500", "kraken": "500"})
+        wide(rig, "kraken", "0.002")
+        rig.venues["kraken"].core.fees = fees
+        rig.first_cycle()
+        assert [o.account for o in rig.entries()] == [account]
+
+
+@pytest.mark.parametrize("names", [("coinbase", "kraken"), ("kraken", "coinbase")])
+def test_users_order_decides_between_accounts_of_the_same_cost(tmp_path: Path, names: tuple[str, str]) -> None:
+    rig = make_rig(tmp_path, coins=("SOL",), cash=dict.fromkeys(names, "500"))
+    same_fees(rig, *names)
+    rig.first_cycle()
+    assert [o.account for o in rig.entries()] == [names[0]]
+
+
+@pytest.mark.parametrize("names", [("coinbase", "kraken"), ("kraken", "coinbase")])
+def test_without_routing_by_cost_the_users_order_decides(tmp_path: Path, names: tuple[str, str]) -> None:
+    rig = make_rig(tmp_path, cash=dict.fromkeys(names, "500"), routes_by_cost=False)
+    rig.first_cycle()
+    assert [o.account for o in rig.entries()] == [names[0]]
+
+
+def test_without_routing_by_cost_an_unfit_account_is_passed_over(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "9", "kraken": "500"}, routes_by_cost=False)
+    rig.first_cycle()
+    assert [o.account for o in rig.entries()] == ["kraken"]
+    assert rig.refusals() == []
+
+
+# -- fees
+
+
+@pytest.mark.parametrize(("is_fallback", "asked"), [(False, 1), (True, 2)])
+def test_fees_that_are_a_fallback_are_asked_again_after_an_hour(tmp_path: Path, is_fallback: bool, asked: int) -> None:
+    rig = make_rig(tmp_path)
+    rig.venue.core.fees = replace(COINBASE_FEES, is_fallback=is_fallback)
+    rig.first_cycle()
+    rig.cycle(after_s=3599.0)
+    assert rig.venue.fees_asked == 1
+    rig.cycle(after_s=1.0)
+    assert rig.venue.fees_asked == asked
+
+
+def test_fees_of_the_account_itself_end_the_asking(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.venue.core.fees = replace(COINBASE_FEES, is_fallback=True)
+    rig.first_cycle()
+    rig.venue.core.fees = KRAKEN_FEES
+    rig.cycle(after_s=3600.0)
+    assert rig.engine.accounts["coinbase"].rules[BTC].fee_out == 0.004
+    rig.cycle(after_s=3600.0)
+    assert rig.venue.fees_asked == 2

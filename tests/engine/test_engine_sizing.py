@@ -283,7 +283,7 @@ def test_without_pro_mode_what_is_held_of_the_coin_itself_still_counts(tmp_path:
     cash = float(rig.engine.book.cash_usd)
     assert cash == pytest.approx(67.0826, abs=1e-4)
     decider = rig.engine.decider
-    assert decider.sizing.base_usd(decider._coin(BTC), rig.engine._standing(rig.now)) == pytest.approx(
+    assert decider.sizing.base_usd(decider.coin_of(BTC), rig.engine._standing(rig.now)) == pytest.approx(
         85.0916, abs=1e-4
     )
     # That cash was spent is no reason to sell: a sale is measured on the equity of 100 - .19633.

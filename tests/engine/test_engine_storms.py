@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from storm_rig import CODES, THEMES, Episode, Report, storms
 from bot.books import performance
 from bot.decide import exits, guards, sizer
 from bot.decide.guards import Limit
-from bot.domain.orders import Purpose
-from bot.engine import sizing
+from bot.domain.orders import OrderState, OrderType, Purpose
+from bot.engine import entries, gates, protect, sizing
 from bot.engine.desk import OrderDesk
 from bot.engine.engine import Engine
+from bot.engine.entries import EntryKeeper
 from bot.engine.gates import Gates
 from bot.engine.protect import Protector
 from bot.scaling import transitions
@@ -27,6 +29,8 @@ ROUNDS_SHORT = 2
 FEW = 3
 EACH = 1000
 EPISODES_MAX = 4500
+SEEDS_MAX = 40
+"""By then a planted violation has to be found."""
 
 
 def told(report: Report) -> str:
@@ -71,7 +75,7 @@ def test_storms_count_every_guard_but_the_one_that_abstains(tmp_path: Path) -> N
 
 def found(folder: Path, rule: str, theme: str, **changes: Any) -> bool:
     """Whether the storms of a theme find a violation of this rule."""
-    for seed in range(12):
+    for seed in range(SEEDS_MAX):
         report = Report()
         Episode(folder, seed, theme=theme, **changes).run(report)
         if any(violation.rule == rule for violation in report.violations):
@@ -79,6 +83,7 @@ def found(folder: Path, rule: str, theme: str, **changes: Any) -> bool:
     return False
 
 
+D = Decimal
 Patch = pytest.MonkeyPatch
 
 
@@ -157,6 +162,66 @@ def crosses_the_spread(patch: Patch) -> None:
     patch.setattr(OrderDesk, "place", place)
 
 
+def takes_whatever_it_gets(patch: Patch) -> None:
+    patch.setattr(protect, "SLIPPAGE_STEP", D("0.15"))
+    patch.setattr(protect, "SLIPPAGE_MOST", D("0.5"))
+
+
+def sells_at_the_market(patch: Patch) -> None:
+    whole = OrderDesk.place
+
+    def place(self: OrderDesk, *args: Any, **kwargs: Any) -> Any:
+        if kwargs["purpose"] is Purpose.EXIT:
+            kwargs |= {"order_type": OrderType.MARKET, "price": None}
+        return whole(self, *args, **kwargs)
+
+    patch.setattr(OrderDesk, "place", place)
+
+
+def follows_without_end(patch: Patch) -> None:
+    patch.setattr(entries, "REPRICED_AT_MOST", 9)
+
+
+def crosses_anywhere(patch: Patch) -> None:
+    whole = EntryKeeper.__init__
+
+    def everywhere(self: EntryKeeper, *, config: Any, **others: Any) -> None:
+        whole(self, config=replace(config, crossing_accounts=frozenset({"coinbase", "kraken"})), **others)
+
+    patch.setattr(EntryKeeper, "__init__", everywhere)
+
+
+def forgets_what_was_bought(patch: Patch) -> None:
+    patch.setattr(EntryKeeper, "_left", lambda self, key, plan: D(plan.quantity))
+
+
+def sends_before_the_first_has_ended(patch: Patch) -> None:
+    patch.setattr(EntryKeeper, "_cancel", lambda self, account, order, now: replace(order, state=OrderState.CANCELED))
+
+
+def any_peg(patch: Patch) -> None:
+    patch.setattr(gates, "PEG_LOWEST", D(0))
+    patch.setattr(gates, "PEG_HIGHEST", D(9))
+
+
+def sells_a_part_first(patch: Patch) -> None:
+    patch.setattr(Protector, "_made_free", lambda self, account, key, *, now, **_: self._taken_back(account, key, now))
+
+
+def leaves_the_stop_of_the_rest(patch: Patch) -> None:
+    whole = Protector._hold_stop
+
+    def hold(self: Protector, account: Any, key: tuple[str, str], *args: Any, **kwargs: Any) -> None:
+        if not self._desk.live(key[0], key[1], Purpose.STOP):
+            whole(self, account, key, *args, **kwargs)
+
+    patch.setattr(Protector, "_hold_stop", hold)
+
+
+def watches_nothing(patch: Patch) -> None:
+    patch.setattr(Protector, "_plan_all", lambda *_: None)
+
+
 def flows_are_profit(patch: Patch) -> None:
     patch.setattr(performance, "with_flow", lambda before, *_: before)
 
@@ -187,12 +252,22 @@ PLANTED: list[tuple[str, str, Callable[[Patch], None], dict[str, Any]]] = [
     ("stop size", "crash", smaller_stop, {}),
     ("sold in a halt", "full", sells_in_a_halt, {"drawdown_frac": 0.03, "halt_flattens": False}),
     ("post-only", "crash", crosses_the_spread, {}),
+    ("slippage", "crash", takes_whatever_it_gets, {}),
+    ("sale without a bound", "crash", sells_at_the_market, {}),
+    ("repriced", "crash", follows_without_end, {}),
+    ("crossing", "crash", crosses_anywhere, {"crossing_accounts": frozenset[str]()}),
+    ("bought twice", "crash", forgets_what_was_bought, {}),
+    ("two entries at a time", "crash", sends_before_the_first_has_ended, {}),
+    ("off peg", "pegs", any_peg, {}),
+    ("part before its stop", "full", sells_a_part_first, {}),
+    ("stop size", "full", leaves_the_stop_of_the_rest, {}),
+    ("unprotected", "crash", watches_nothing, {}),
     ("index", "flows", flows_are_profit, {}),
     ("tier", "flows", tier_is_kept_too_long, {}),
 ]
 
 
-@pytest.mark.parametrize("planted", PLANTED, ids=[entry[0] for entry in PLANTED])
+@pytest.mark.parametrize("planted", PLANTED, ids=[f"{entry[0]} {entry[2].__name__}" for entry in PLANTED])
 def test_planted_violation_is_found(
     tmp_path: Path, monkeypatch: Patch, planted: tuple[str, str, Callable[[Patch], None], dict[str, Any]]
 ) -> None:

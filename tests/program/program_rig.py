@@ -29,9 +29,20 @@ DAY_MS = 24 * HOUR_MS
 Bar = tuple[int, float, float, float, float, float]
 
 
+NOWHERE = "http://127.0.0.1:1"
+"""A port on which nothing listens: that no exchange answers is certain there, and known at once."""
+
+
 def environment(**variables: str) -> dict[str, str]:
-    """Nothing of the tester's own settings."""
-    return {"PATH": os.defpath, "HOME": os.devnull, "LANG": "C.UTF-8", **variables}
+    """Nothing of the tester's own settings, and no exchange unless the test names one."""
+    return {
+        "PATH": os.defpath,
+        "HOME": os.devnull,
+        "LANG": "C.UTF-8",
+        "COINBASE_API_URL": NOWHERE,
+        "KRAKEN_API_URL": NOWHERE,
+        **variables,
+    }
 
 
 def bot(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +73,7 @@ def bot_inside(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -
 class Running:
     """A bot that runs in the background; its stderr goes to a file, so that no pipe fills up."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
         self.folder = folder
         self._log = folder / "stderr.txt"
         self._out = folder / "stdout.txt"
@@ -70,7 +81,7 @@ class Running:
             self.process = subprocess.Popen(
                 [*BOT, *arguments],
                 cwd=folder,
-                env=environment(),
+                env=environment(**variables),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -106,9 +117,9 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[Running]:
+def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Running]:
     """A bot in the background that is gone at the end of the block, whatever happens in it."""
-    program = Running(folder, *arguments)
+    program = Running(folder, *arguments, **variables)
     try:
         yield program
     finally:

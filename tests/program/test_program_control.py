@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program_rig import SECONDS_MAX, Running, assert_fails, bot, bot_inside, pause, running, status
+from program_rig import SECONDS_MAX, Running, assert_fails, bot, bot_inside, pause, running, status, write_candles
 from simulation_rig import (
     assert_books_equal_the_accounts,
     assert_positions_have_their_stops,
@@ -52,7 +52,9 @@ def wait_until(folder: Path, program: Running, wanted: Callable[[dict[str, Any]]
 def test_control_in_an_empty_folder_ends_with_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    assert_fails(bot_inside(monkeypatch, tmp_path, *command), 3, "no bot runs", "`bot.py run`")
+    assert_fails(
+        bot_inside(monkeypatch, tmp_path, *command), 3, "not running and nothing recorded yet", "`bash scripts/run`"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -154,3 +156,22 @@ def test_control_file_that_is_no_command_is_passed_over_by_a_run(tmp_path: Path,
     assert "passed over" in done.stderr
     assert "Traceback" not in done.stderr
     assert snapshot(tmp_path)["engine_mode"] == "ACTIVE"
+
+
+def test_control_after_a_replay_steers_the_account_not_the_replay(tmp_path: Path) -> None:
+    simulate(tmp_path, TRADING_CYCLES)
+    bars = [(1_640_995_200_000 + day * 86_400_000, 1.0, 1.0, 1.0, 1.0, 1.0) for day in range(9)]
+    write_candles(tmp_path, "binance_BTC-USDT_1d.csv", bars)
+    assert bot(tmp_path, "run", "--replay", ".").returncode == 0  # newer than the account
+    done = bot(tmp_path, "halt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("No bot was running; done here (SIMULATED). HALTED")
+    assert_fails(bot(tmp_path, "halt", "--mode", "replay"), 3, "a replay cannot be steered")
+    assert_fails(bot(tmp_path, "halt", "--mode", "live"), 3, "not running and nothing recorded yet")
+
+
+def test_control_where_only_a_replay_is_recorded_ends_with_3(tmp_path: Path) -> None:
+    bars = [(1_640_995_200_000 + day * 86_400_000, 1.0, 1.0, 1.0, 1.0, 1.0) for day in range(9)]
+    write_candles(tmp_path, "binance_BTC-USDT_1d.csv", bars)
+    assert bot(tmp_path, "run", "--replay", ".").returncode == 0
+    assert_fails(bot(tmp_path, "flatten", "--yes"), 3, "only a replay is recorded here")

@@ -30,7 +30,10 @@ def test_run_60_cycles_off_terminal_logs_a_first_trade_and_ends_with_0(tmp_path:
     assert (done.returncode, done.stdout) == (0, "")
     lines = done.stderr.splitlines()
     logged = [line for line in lines if "|" in line]
-    assert lines[2].startswith("SIMULATED: prices are invented")
+    assert lines[0].startswith("PAPER, no real orders: no venue has complete credentials")
+    assert [line.partition(":")[0] for line in lines[1:3]] == ["No answer from coinbase", "No answer from kraken"]
+    assert lines[3] == "No exchange can be reached; the built-in market is used."
+    assert lines[4].startswith("SIMULATED: prices are invented")
     assert [line for line in logged if "SIMULATED" not in line] == []
     assert sum("| cycle mode=SIMULATED " in line for line in logged) == 60
     assert [line for line in logged if "SIMULATED bought" in line]

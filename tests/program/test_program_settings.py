@@ -107,12 +107,50 @@ def test_environment_wins_over_env_file(tmp_path: Path) -> None:
     assert "UNRANKED -> STARTER at $40.00" in done.stderr
 
 
-def test_live_is_refused_in_one_clear_sentence(tmp_path: Path) -> None:
-    write_env(tmp_path, "LIVE_TRADING=True", *(f"{name}={value}" for name, value in COMPLETE_CREDENTIALS.items()))
+CREDENTIAL_LINES = tuple(f"{name}={value}" for name, value in COMPLETE_CREDENTIALS.items())
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (("LIVE_TRADING=False", *CREDENTIAL_LINES), "--live: LIVE_TRADING is False"),
+        (
+            ("PAPER_EQUITY=50",),
+            "--live: no venue has complete credentials (COINBASE_API_KEY, COINBASE_API_SECRET, "
+            "KRAKEN_MASTER_API_KEY, KRAKEN_MASTER_API_SECRET not set)",
+        ),
+        (
+            ("SECONDARY_BROKER=NONE", *CREDENTIAL_LINES[2:]),
+            "--live: no venue has complete credentials (COINBASE_API_KEY, COINBASE_API_SECRET not set)",
+        ),
+    ],
+)
+def test_live_that_lacks_something_is_refused_in_one_clear_sentence(
+    tmp_path: Path, lines: tuple[str, ...], sentence: str
+) -> None:
+    write_env(tmp_path, *lines)
     done = bot(tmp_path, "run", "--live")
-    assert_fails(done, 78, "--live: this version has no live venues; it cannot send a real order")
+    assert_fails(done, 78)
+    assert done.stderr == f"Error: {sentence}\n"
+    assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_live_with_keys_that_others_can_read_is_refused_and_says_what_to_type(tmp_path: Path) -> None:
+    write_env(tmp_path, *CREDENTIAL_LINES)
+    (tmp_path / ".env").chmod(0o640)
+    done = bot(tmp_path, "run", "--live")
+    assert_fails(done, 78, "no real order is sent with such keys", "`chmod 600 .env`")
     assert len(done.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_live_with_a_private_key_that_is_none_is_refused_and_confirms_nothing(tmp_path: Path) -> None:
+    write_env(tmp_path, *CREDENTIAL_LINES)
+    assert_fails(bot(tmp_path, "run", "--live"), 78, "COINBASE_API_SECRET cannot be read as a private key")
+    # without a ledger the next start asks again
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".env", ".lock"]
+    again = bot(tmp_path, "run", "--once")
+    assert again.stderr.startswith("PAPER, no real orders: real orders were never confirmed, and nobody is at the")
 
 
 def test_live_trading_without_credentials_is_play_money_and_says_why(tmp_path: Path) -> None:
@@ -138,7 +176,7 @@ def test_secrets_with_live_trading_send_nothing_and_appear_nowhere(tmp_path: Pat
     write_candles(tmp_path, "binance_BTC-USDT_1d.csv", days_of(hours))
     first = bot(tmp_path, "run", "--cycles", "12", "--interval", "0", **variables)
     assert first.returncode == 0
-    assert first.stderr.startswith("PAPER, no real orders: this version has no live venues.\n")
+    assert first.stderr.startswith("PAPER, no real orders: real orders were never confirmed, ")
     assert "SIMULATED" in first.stderr
     commands = (
         ("run", "--replay", ".", "--json"),
@@ -168,3 +206,21 @@ def test_secret_in_a_broken_line_appears_nowhere(tmp_path: Path) -> None:
     done = bot(tmp_path, "run", "--once")
     assert_fails(done, 78)
     assert CANARY.findall(done.stderr.encode()) == []
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, True), (0o600, False)])
+def test_env_with_secrets_that_others_can_read_is_warned_of(tmp_path: Path, mode: int, warned: bool) -> None:
+    write_env(tmp_path, "KRAKEN_MASTER_API_KEY=k9CANARY", "KRAKEN_MASTER_API_SECRET=czkCANARY=")
+    (tmp_path / ".env").chmod(mode)
+    done = bot(tmp_path, "run", "--once", "--simulated")
+    assert done.returncode == 0
+    assert ("WARNING: .env holds secrets and can be read by others: `chmod 600 .env`." in done.stderr) == warned
+    assert CANARY.findall(done.stderr.encode()) == []
+
+
+def test_env_without_secrets_that_others_can_read_is_not_warned_of(tmp_path: Path) -> None:
+    write_env(tmp_path, "PAPER_EQUITY=50")
+    (tmp_path / ".env").chmod(0o644)
+    done = bot(tmp_path, "run", "--once")
+    assert done.stderr.startswith("PAPER, no real orders: no venue has complete credentials")
+    assert "WARNING: .env" not in done.stderr

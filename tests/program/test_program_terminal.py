@@ -2,93 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import select
-import struct
-import subprocess
-import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from program_rig import BOT, SECONDS_MAX, environment
 from simulation_rig import simulate
+from terminal_rig import terminal
 
 ALTERNATE_ON, ALTERNATE_OFF = "\x1b[?1049h", "\x1b[?1049l"
 CURSOR_OFF, CURSOR_ON = "\x1b[?25l", "\x1b[?25h"
 HOME = "\x1b[H"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CTRL_C = b"\x03"
-OWN_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
-"""Makes the pseudo-terminal the one whose Ctrl-C reaches the bot, then becomes the bot."""
-
-
-class Terminal:
-    """A pseudo-terminal with a bot on it; ``text`` is everything that it has drawn."""
-
-    def __init__(self, leader: int, process: subprocess.Popen[bytes]) -> None:
-        self._leader = leader
-        self.process = process
-        self.text = ""
-
-    def read_until(self, wanted: Callable[[str], bool]) -> None:
-        """Read until the text is as wanted, or to its end."""
-        ends = time.monotonic() + SECONDS_MAX
-        while not wanted(self.text):
-            assert time.monotonic() < ends, self.text
-            if not select.select([self._leader], [], [], 1.0)[0]:
-                continue
-            try:
-                more = os.read(self._leader, 65_536)
-            except OSError:  # Linux says EIO where the other side has gone
-                more = b""
-            if not more:
-                return
-            self.text += more.decode("utf-8", errors="replace")
-
-    def press(self, key: bytes) -> None:
-        os.write(self._leader, key)
-
-    def settings(self) -> list[object]:
-        """Line settings: echo, line by line reading, ..."""
-        return list(termios.tcgetattr(self._leader))
-
-    def end(self) -> int:
-        """Read the rest; the exit code."""
-        self.read_until(lambda _: False)
-        return self.process.wait(SECONDS_MAX)
-
-
-@contextmanager
-def terminal(folder: Path, *arguments: str, size: tuple[int, int] = (40, 100), **variables: str) -> Iterator[Terminal]:
-    """A bot on a terminal of ``size`` (rows, columns)."""
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-c", OWN_TERMINAL, *BOT, *arguments],
-        cwd=folder,
-        env=environment(**{"TERM": "xterm-256color", **variables}),
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        start_new_session=True,
-    )
-    os.close(follower)
-    try:
-        yield Terminal(leader, process)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(SECONDS_MAX)
-        os.close(leader)
 
 
 def screens(text: str) -> list[str]:
@@ -98,7 +23,7 @@ def screens(text: str) -> list[str]:
 
 
 def test_run_on_terminal_draws_one_screen_and_leaves_it_as_it_was(tmp_path: Path) -> None:
-    with terminal(tmp_path, "run", "--interval", "0.05") as on:
+    with terminal(tmp_path, "run", "--simulated", "--interval", "0.05") as on:
         settings = on.settings()
         on.read_until(lambda text: len(screens(text)) >= 4)
         on.press(CTRL_C)
@@ -118,7 +43,7 @@ def test_run_on_terminal_draws_one_screen_and_leaves_it_as_it_was(tmp_path: Path
 
 def test_screen_is_never_larger_than_the_terminal(tmp_path: Path) -> None:
     simulate(tmp_path, 40)
-    with terminal(tmp_path, "run", "--cycles", "3", "--interval", "0", size=(12, 50)) as on:
+    with terminal(tmp_path, "run", "--simulated", "--cycles", "3", "--interval", "0", size=(12, 50)) as on:
         assert on.end() == 0
     drawn = screens(on.text)
     assert len(drawn) >= 3
@@ -129,7 +54,9 @@ def test_screen_is_never_larger_than_the_terminal(tmp_path: Path) -> None:
 
 
 def test_run_on_terminal_with_no_color_draws_without_colours(tmp_path: Path) -> None:
-    with terminal(tmp_path, "run", "--cycles", "2", "--interval", "0", NO_COLOR="1") as on:
+    with terminal(
+        tmp_path, "run", "--simulated", "--cycles", "2", "--interval", "0", variables={"NO_COLOR": "1"}
+    ) as on:
         assert on.end() == 0
     codes = {code for found in COLOUR.findall(on.text) for code in found[2:-1].split(";")}
     assert codes <= {"", "0", "1", "2", "7"}  # plain, bold, dim, reversed
@@ -137,7 +64,7 @@ def test_run_on_terminal_with_no_color_draws_without_colours(tmp_path: Path) -> 
 
 
 def test_run_on_dumb_terminal_writes_log_lines(tmp_path: Path) -> None:
-    with terminal(tmp_path, "run", "--cycles", "2", "--interval", "0", TERM="dumb") as on:
+    with terminal(tmp_path, "run", "--simulated", "--cycles", "2", "--interval", "0", variables={"TERM": "dumb"}) as on:
         assert on.end() == 0
     assert "\x1b" not in on.text
     assert on.text.count("| cycle mode=SIMULATED ") == 2
@@ -161,11 +88,8 @@ def test_flatten_on_terminal_asks_first(tmp_path: Path) -> None:
 def test_run_on_terminal_without_utf8_draws_its_screen(tmp_path: Path, encoding: str) -> None:
     with terminal(
         tmp_path,
-        *("run", "--cycles", "2", "--interval", "0"),
-        LANG=encoding,
-        LC_ALL=encoding,
-        PYTHONUTF8="0",
-        PYTHONCOERCECLOCALE="0",
+        *("run", "--simulated", "--cycles", "2", "--interval", "0"),
+        variables={"LANG": encoding, "LC_ALL": encoding, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     ) as on:
         assert on.end() == 0
     assert on.text.isascii()

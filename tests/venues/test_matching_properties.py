@@ -12,7 +12,7 @@ from venue_helpers import BTC, FEES, HALF_SPREAD, D, later, make_order, new_core
 
 from bot.domain.account import Fill, Liquidity
 from bot.domain.errors import VenueError
-from bot.domain.market import Candle
+from bot.domain.market import Candle, Ticker
 from bot.domain.orders import Order, OrderState, OrderType, Side
 from bot.ports import Accepted
 from bot.venues.matching import MatchingCore
@@ -24,12 +24,13 @@ sides = st.sampled_from(["buy", "sell"])
 fractions = st.sampled_from([None, None, D("0.000000001"), D("0.3"), D("0.99")])
 flow = st.tuples(st.sampled_from(["deposit", "withdraw"]), st.sampled_from(["USD", "BTC"]), lots)
 new_order = st.tuples(
-    st.just("submit"), st.sampled_from(["market", "limit", "post", "stop"]), sides, lots, cents, fractions
+    st.just("submit"), st.sampled_from(["market", "limit", "post", "ioc", "stop"]), sides, lots, cents, fractions
 )
 again = st.tuples(st.sampled_from(["cancel", "repeat"]), st.integers(0, 20))
 jump = st.tuples(st.just("open"), cents, fractions)
 run = st.tuples(st.just("range"), st.lists(cents, min_size=4, max_size=4), fractions)
-actions = st.lists(st.one_of(flow, new_order, new_order, again, jump, run), max_size=30)
+quote = st.tuples(st.just("quote"), st.lists(cents, min_size=2, max_size=2), fractions)
+actions = st.lists(st.one_of(flow, new_order, new_order, again, jump, run, quote), max_size=30)
 
 
 @dataclass
@@ -68,7 +69,7 @@ class World:
         order = make_order(
             f"{word} {side}",
             str(D(size) / 10**8),
-            price=str(D(price) / 100) if word == "limit" else None,
+            price=str(D(price) / 100) if word in ("limit", "ioc") else None,
             stop=str(D(price) / 100) if word == "stop" else None,
             post_only=kind == "post",
             client_id=f"o{len(self.orders)}",
@@ -100,19 +101,31 @@ class World:
         candle = Candle(0, prices[0] / 100, max(prices) / 100, min(prices) / 100, prices[3] / 100, 1.0)
         self.core.on_range(BTC, candle, later(self.steps))
 
+    def do_quote(self, prices: list[int], fraction: Decimal | None) -> None:
+        self.core.next_fill_fraction = fraction
+        bid, ask = (D(price) / 100 for price in sorted(prices))
+        at = later(self.steps)
+        self.core.on_quote(Ticker(symbol=BTC, bid=bid, ask=ask, last=(bid + ask) / 2, at=at), at)
+
     def check_price(self, fill: Fill, action: tuple) -> None:  # type: ignore[type-arg]
         order = next(order for order in self.orders if order.client_order_id == fill.client_order_id)
-        if order.type is OrderType.LIMIT:
+        if order.type in (OrderType.LIMIT, OrderType.IOC):
             assert order.price is not None
             assert fill.price <= order.price if order.side is Side.BUY else fill.price >= order.price
         if order.type is OrderType.STOP and action[0] != "submit":
             assert order.stop_price is not None
-            assert fill.price < order.stop_price
+            assert fill.price < order.stop_price or (action[0] == "quote" and fill.price == D(min(action[1])) / 100)
         if fill.liquidity is Liquidity.MAKER:
-            assert action[0] in ("open", "range"), "a resting order is filled by a price, by nothing else"
+            assert action[0] in ("open", "range", "quote"), "a resting order is filled by a price, by nothing else"
             reached = [action[1]] if action[0] == "open" else action[1]
+            if action[0] == "quote":  # somebody sells below a buyer's limit, or buys above a seller's
+                reached = [max(action[1])] if fill.side is Side.BUY else [min(action[1])]
             through = min(reached) < fill.price * 100 if fill.side is Side.BUY else max(reached) > fill.price * 100
             assert through
+
+    def resting(self) -> list[Order]:
+        ids = {report.client_order_id for report in self.core.open_orders()}
+        return [order for order in self.orders if order.client_order_id in ids]
 
     def check_books(self) -> None:
         expected = dict(self.flows)
@@ -132,6 +145,7 @@ class World:
             assert balance is None or (balance.free >= 0 and balance.used >= 0)
         if not self.core.open_orders():
             assert all(balance.used == 0 for balance in balances.values())
+        assert all(order.type in (OrderType.LIMIT, OrderType.STOP) for order in self.resting())
         for order in self.orders:
             report = self.core.find_order(order.client_order_id)
             assert (report.filled_quantity if report else D(0)) == filled.get(order.client_order_id, D(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from venue_helpers import BTC, FEES, HALF_SPREAD, D, bar, later, make_order, new
 
 from bot.domain.account import Liquidity
 from bot.domain.errors import StateFileError, VenueError
+from bot.domain.market import Ticker
 from bot.domain.orders import OrderState
 from bot.ports import Accepted, Rejected
 from bot.venues.matching import HISTORY_KEPT, MatchingCore
@@ -475,14 +477,145 @@ def test_broken_state_is_a_state_file_error(changes: dict[str, object], message:
         reload(core.to_state(), **changes)
 
 
-def test_state_with_an_order_on_an_unknown_market_is_refused() -> None:
+def test_order_on_a_market_that_is_gone_is_canceled_and_the_coins_stay() -> None:
     core = with_coins("2")
     core.submit(make_order("stop sell", "1", stop="90", client_id="s"), later(0))
-    with pytest.raises(StateFileError, match="order s rests on BTC/USD, which has no market"):
-        MatchingCore.from_state(
-            core.to_state(),
-            account="coinbase",
-            instruments=paper_instruments("coinbase", ["ETH"]),
-            fees=FEES,
-            half_spread_frac=HALF_SPREAD,
-        )
+    core.submit(make_order("limit buy", "1", price="90", client_id="b"), later(0))
+    twin = MatchingCore.from_state(
+        core.to_state(),
+        account="coinbase",
+        instruments=paper_instruments("coinbase", ["ETH"]),
+        fees=FEES,
+        half_spread_frac=HALF_SPREAD,
+    )
+    assert twin.open_orders() == []
+    reports = [twin.find_order(client_id) for client_id in ("s", "b")]
+    assert [report.state for report in reports if report is not None] == [OrderState.CANCELED] * 2
+    assert (held(twin, "BTC"), held(twin, "USD")) == ((D(2), D(0)), (D(1000), D(0)))
+    reason = reason_of(twin.submit(make_order("market sell", "1", client_id="m"), later(1)))
+    assert reason == "no market BTC/USD on coinbase: there are ETH/USD"
+
+
+def test_state_of_before_orders_had_a_time_is_read_and_met_by_every_bar() -> None:
+    core = with_coins("2")
+    core.submit(make_order("stop sell", "1", stop="90", client_id="s"), later(5))
+    state = json.loads(json.dumps(core.to_state()))
+    del state["working"][0]["placed_at"]
+    twin = reload(state)
+    twin.on_range(BTC, bar(100, 101, 85, 95, hour=0), later(1), began=later(0))
+    assert [fill.client_order_id for fill in twin.fills_since("")[0]] == ["s"]
+
+
+def test_market_that_takes_no_new_orders_refuses_them_and_executes_what_rests() -> None:
+    core = with_coins("2")
+    core.submit(make_order("stop sell", "1", stop="90", client_id="s"), later(0))
+    core.instruments[BTC] = replace(core.instruments[BTC], is_open=False)
+    reason = reason_of(core.submit(make_order("limit buy", "1", price="90", client_id="b"), later(0)))
+    assert reason == "BTC/USD takes no new orders at present"
+    core.on_open(BTC, 89.0, later(1))
+    assert [fill.client_order_id for fill in core.fills_since("")[0]] == ["s"]
+
+
+# ---- immediate orders
+
+
+def test_immediate_buy_pays_ask_not_its_bound() -> None:
+    core = new_core("1000")
+    assert isinstance(core.submit(make_order("ioc buy", "1", price="102"), later(1)), Accepted)
+    (fill,), _ = core.fills_since("")
+    assert (fill.price, fill.liquidity) == (D("100.05"), Liquidity.TAKER)
+    # 1000 - 100.05 - 100.05 * 0.012
+    assert held(core, "USD") == (D("898.7494"), D(0))
+
+
+def test_immediate_sale_beyond_the_bid_is_canceled_and_holds_nothing() -> None:
+    core = with_coins("2")
+    assert isinstance(core.submit(make_order("ioc sell", "1", price="99.96"), later(1)), Accepted)
+    report = core.find_order("a")
+    assert report is not None
+    assert (report.state, report.filled_quantity) == (OrderState.CANCELED, D(0))
+    assert (core.open_orders(), core.fills_made, held(core, "BTC")) == ([], 0, (D(2), D(0)))
+
+
+def test_immediate_order_filled_in_part_does_not_rest_with_the_rest() -> None:
+    core = new_core("1000")
+    core.next_fill_fraction = D("0.25")
+    core.submit(make_order("ioc buy", "1", price="102"), later(1))
+    report = core.find_order("a")
+    assert report is not None
+    assert (report.state, report.filled_quantity) == (OrderState.CANCELED, D("0.25"))
+    assert (core.open_orders(), held(core, "USD")[1]) == ([], D(0))
+
+
+def test_immediate_buy_needs_the_money_for_its_bound() -> None:
+    core = new_core("102")
+    # 1 at 102 and 1.2 % of it: 103.224
+    reason = reason_of(core.submit(make_order("ioc buy", "1", price="102"), later(1)))
+    assert reason == "insufficient funds: needs 103.22400000 USD, free is 102"
+
+
+# ---- real quotes
+
+
+def quoted(bid: str, ask: str, last: str, hours: float = 0) -> Ticker:
+    return Ticker(symbol=BTC, bid=D(bid), ask=D(ask), last=D(last), at=later(hours))
+
+
+def test_real_quote_is_the_ticker_and_its_prices_are_paid() -> None:
+    core = with_coins("1")
+    core.on_quote(quoted("99.10", "101.30", "100", 1), later(1))
+    assert core.ticker(BTC) == quoted("99.10", "101.30", "100", 1)
+    core.submit(make_order("ioc buy", "1", price="105", client_id="b"), later(1))
+    core.submit(make_order("market sell", "1", client_id="s"), later(1))
+    assert [fill.price for fill in core.fills_since("")[0]] == [D("101.30"), D("99.10")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "price", "bid", "ask", "fills"),
+    [
+        ("limit buy", "90", "89.90", "90.00", 0),  # the ask touches the limit
+        ("limit buy", "90", "89.90", "89.99", 1),
+        ("limit buy", "90", "80", "95", 0),  # the middle is below the limit, no seller is
+        ("limit sell", "110", "110.00", "110.10", 0),
+        ("limit sell", "110", "110.01", "110.10", 1),
+        ("limit sell", "110", "105", "120", 0),
+    ],
+)
+def test_real_quote_fills_a_limit_order_only_from_the_other_side(
+    kind: str, price: str, bid: str, ask: str, fills: int
+) -> None:
+    core = with_coins("1")
+    core.submit(make_order(kind, "1", price=price), later(0))
+    core.on_quote(quoted(bid, ask, bid, 1), later(2))
+    found = core.fills_since("")[0]
+    assert [(fill.price, fill.liquidity, fill.at) for fill in found] == [(D(price), Liquidity.MAKER, later(2))] * fills
+
+
+@pytest.mark.parametrize(("last", "fills"), [("90.01", 0), ("90.00", 1)])
+def test_real_quote_triggers_a_stop_with_its_last_price_and_sells_at_the_bid(last: str, fills: int) -> None:
+    core = with_coins("1")
+    core.submit(make_order("stop sell", "1", stop="90"), later(0))
+    core.on_quote(quoted("89.20", "90.80", last, 1), later(1))
+    assert [fill.price for fill in core.fills_since("")[0]] == [D("89.20")] * fills
+
+
+def test_bar_after_a_real_quote_has_its_spread() -> None:
+    core = with_coins("1")
+    core.submit(make_order("stop sell", "1", stop="90"), later(0))
+    core.learn_spread(quoted("99", "101", "100"))
+    core.on_range(BTC, bar(100, 100, 85, 95, hour=0), later(1))
+    # half a spread is (101 - 99) / (101 + 99) = 1 %: 90 * 0.99
+    assert core.fills_since("")[0][0].price == D("89.10")
+    ticker = core.ticker(BTC)
+    assert ticker is not None
+    assert (ticker.bid, ticker.ask, ticker.at) == (D("94.05"), D("95.95"), later(1))  # 95 * 0.99 and 95 * 1.01
+
+
+def test_bar_that_began_before_an_order_is_met_only_by_the_older_one() -> None:
+    core = with_coins("2")
+    core.submit(make_order("stop sell", "1", stop="90", client_id="old"), later(0))
+    core.submit(make_order("stop sell", "1", stop="90", client_id="young"), later(0.5))
+    core.on_range(BTC, bar(100, 100, 85, 95, hour=0), later(1), began=later(0))
+    assert [fill.client_order_id for fill in core.fills_since("")[0]] == ["old"]
+    core.on_range(BTC, bar(95, 95, 89, 95, hour=1), later(2), began=later(1))
+    assert [fill.client_order_id for fill in core.fills_since("")[0]] == ["old", "young"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from venue_helpers import (
@@ -224,9 +225,10 @@ def test_unusable_state_is_a_state_file_error(state: dict[str, object]) -> None:
 
 def test_order_looked_up_under_another_symbol_is_not_found() -> None:
     bench = Bench(bar(100, 101, 99, 100, hour=0))
-    bench.at(0).submit(make_order("limit buy", "1", price="90"))
-    assert bench.venue.find_order("a", BTC) is not None
-    assert bench.venue.find_order("a", "ETH/USD") is None
+    order = make_order("limit buy", "1", price="90")
+    bench.at(0).submit(order)
+    assert bench.venue.find_order(order) is not None
+    assert bench.venue.find_order(replace(order, symbol="ETH/USD")) is None
 
 
 def test_candles_end_at_the_present_moment() -> None:

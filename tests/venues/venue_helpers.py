@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bot.domain.account import FeeSchedule
+from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
-from bot.domain.market import MS_PER_DAY, TIMEFRAME_MS, Candle
+from bot.domain.market import MS_PER_DAY, TIMEFRAME_MS, Candle, Ticker
 from bot.domain.orders import Order, OrderType, Purpose, Side
 from bot.venues.matching import MatchingCore
 from bot.venues.rules import paper_instruments
@@ -117,3 +118,39 @@ class ListedFeed:
     def closed_candles(self, symbol: str, timeframe: str, since_ms: int, now_ms: int) -> list[Candle]:
         length = {"1h": HOUR, "1d": MS_PER_DAY}[timeframe]
         return [b for b in self.of[symbol] if since_ms <= b.open_ms and b.open_ms + length <= now_ms]
+
+
+class FakePrices:
+    """What an exchange tells everybody, as the test put it; nothing is ever computed here."""
+
+    def __init__(self, account: str = "coinbase") -> None:
+        self.markets = paper_instruments(account)
+        self.told: dict[str, Ticker] = {}
+        self.of: dict[tuple[str, str], list[Candle]] = {}
+        self.tickers_asked = 0
+        self.candles_asked: list[tuple[str, str, int]] = []
+        self.broken = False
+        """Whether the exchange does not answer."""
+        self.candles_broken: set[str] = set()
+        """Symbols without an answer to a question for candles."""
+
+    def quote(self, symbol: str, bid: str, ask: str, last: str, at: datetime) -> None:
+        self.told[symbol] = Ticker(symbol=symbol, bid=D(bid), ask=D(ask), last=D(last), at=at)
+
+    def add(self, symbol: str, timeframe: str, *candles: Candle) -> None:
+        self.of.setdefault((symbol, timeframe), []).extend(candles)
+
+    def instruments(self) -> dict[str, Instrument]:
+        return self.markets
+
+    def tickers(self) -> dict[str, Ticker]:
+        self.tickers_asked += 1
+        if self.broken:
+            raise VenueError("no answer")
+        return dict(self.told)
+
+    def candles(self, symbol: str, timeframe: str, since_ms: int) -> list[Candle]:
+        self.candles_asked.append((symbol, timeframe, since_ms))
+        if self.broken or symbol in self.candles_broken:
+            raise VenueError(f"no candles of {symbol}")
+        return [candle for candle in self.of.get((symbol, timeframe), []) if candle.open_ms >= since_ms]

@@ -276,6 +276,12 @@ def test_render_status_stalled_names_ways_out() -> None:
     )
 
 
+def test_render_status_silent_venue_says_why_it_did_not_answer() -> None:
+    said = "coinbase: prices: NetworkError: no route"
+    silent = a_status(a_snapshot(fresh=False, venues=[a_venue(fresh=False, balance_age_s=840.0, problem=said)]))
+    assert f"stale: last answer 14 min before the last cycle {said}" in section_of(silent, "VENUES")
+
+
 def test_render_status_venues_show_fees_dormancy_and_staleness() -> None:
     # (1 + 0.006) / (1 - 0.012) - 1 = 1.82 %
     assert section_of(MODELS["dormant and stale"], "VENUES") == (

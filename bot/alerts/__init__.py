@@ -1,0 +1,1 @@
+"""Alerts: what is told to the user and to outside monitors; nothing here can stop or delay the bot."""

@@ -1,0 +1,78 @@
+"""What the running bot tells the outside: alerts to people, a heartbeat to a monitor, its health to systemd."""
+
+from __future__ import annotations
+
+from bot.alerts import systemd
+from bot.alerts.events import AlertWatch, CycleFacts, restart_alert
+from bot.alerts.heartbeat import Heartbeat
+from bot.alerts.notifier import Notifier, alert_levels
+from bot.bootstrap import Session
+from bot.cli.env import current_time, program_version
+from bot.engine.engine import CycleResult
+from bot.settings_schema import Settings
+
+MEMORY_KEY = "alerts"
+LAST_WORDS_S = 15.0
+"""So long may the last alerts take when the program ends; what is left is sent by the next start."""
+
+
+class Outside:
+    """Told of each cycle; nothing here stops or delays the bot."""
+
+    def __init__(self, settings: Settings, session: Session) -> None:
+        self._settings = settings
+        self._session = session
+        stored = session.ledger.value(MEMORY_KEY)
+        self._stored = stored if isinstance(stored, dict) else {}
+        self._watch = AlertWatch(self._stored.get("watch"))
+        self._notifier = Notifier(settings.notify_urls, alert_levels(settings), self._stored.get("waiting"))
+        self._heartbeat = Heartbeat(settings.heartbeat_url)
+        self._told_start = False
+        self._was_started_to_stay = False
+
+    def started(self, *, to_stay: bool) -> None:
+        """The loop begins; ``to_stay``: it is no single cycle from a clock, which would tell of a start each time."""
+        self._was_started_to_stay = to_stay
+        systemd.ready()
+
+    def after(self, result: CycleResult) -> None:
+        """Look at what a cycle did."""
+        now = current_time()
+        if self._was_started_to_stay and not self._told_start:
+            self._told_start = True
+            mode = self._session.mode.value
+            self._notifier.tell(restart_alert(mode=mode, at=now, equity=result.equity, version=program_version()))
+        facts = CycleFacts(
+            at=result.at,
+            mode=self._session.mode.value,
+            tier_change=result.tier_change,
+            engine_mode=result.mode.value,
+            reason=result.reason,
+            guards_activated=result.guards_activated,
+            rejections=result.rejections,
+            snapshot=result.snapshot,
+        )
+        for alert in self._watch.cycle_alerts(facts):
+            self._notifier.tell(alert)
+        digest = self._watch.digest_alert(result.snapshot, every=self._settings.digest_every, now=now)
+        if digest is not None:
+            self._notifier.tell(digest)
+        self._notifier.poll(now)
+        self._remember()
+        if result.snapshot is not None and result.snapshot["fresh"]:
+            self._heartbeat.ping()
+        systemd.watchdog()
+        systemd.status(f"{self._session.mode.value} {result.mode.value} equity ${result.equity:.2f} {result.reason}")
+
+    def close(self) -> None:
+        """Send what waits, for a bounded time."""
+        systemd.stopping()
+        self._notifier.close(current_time(), wait_s=LAST_WORDS_S)
+        self._heartbeat.close(wait_s=LAST_WORDS_S)
+        self._remember()
+
+    def _remember(self) -> None:
+        memory: dict[str, object] = {"watch": self._watch.memory(), "waiting": self._notifier.memory()}
+        if memory != self._stored:
+            self._session.ledger.set_value(MEMORY_KEY, memory)
+            self._stored = memory

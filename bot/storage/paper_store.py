@@ -1,0 +1,71 @@
+"""The accounts of play money in one JSON file: what they begin with, and their last state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from bot.domain.errors import StateFileError
+from bot.storage.state_file import JsonStateFile
+
+
+class AccountsFile:
+    """What every kind of play money stores: the accounts, replaced as a whole."""
+
+    def __init__(self, file: JsonStateFile) -> None:
+        self._file = file
+        self._document: dict[str, Any] = file.load()
+
+    @property
+    def stored(self) -> bool:
+        """Whether there are accounts to continue."""
+        return bool(self._document)
+
+    @property
+    def traded(self) -> bool:
+        """Whether any account has ever had an order."""
+        return any(state.get("core", {}).get("orders_made") for state in self._field("accounts").values())
+
+    def given(self, name: str) -> Decimal:
+        """Play money that an account begins with; 0 for one that the settings named later."""
+        return Decimal(self._document.get("given", {}).get(name, "0"))
+
+    def account(self, name: str) -> Mapping[str, Any] | None:
+        """Stored state of an account, None where it has none."""
+        state = self._field("accounts").get(name)
+        return state if isinstance(state, dict) else None
+
+    def put(self, name: str, state: Mapping[str, object]) -> None:
+        """Store an account. Raises StateFileError."""
+        self._field("accounts")[name] = state
+        self.save()
+
+    def save(self) -> None:
+        """Write everything. Raises StateFileError."""
+        self._file.save(self._document)
+
+    def _begin(self, given: Mapping[str, Decimal], **more: object) -> None:
+        self._document = {
+            "schema_version": 1,
+            **more,
+            "given": {name: str(amount) for name, amount in given.items()},
+            "accounts": {},
+        }
+
+    def _field(self, key: str) -> Any:
+        try:
+            return self._document[key]
+        except KeyError as e:
+            raise StateFileError(f"{self._file.path}: {key} is missing; delete the folder to begin anew") from e
+
+
+class PaperStore(AccountsFile):
+    """The accounts of paper mode."""
+
+    def begin(self, *, given: Mapping[str, Decimal]) -> None:
+        """Start anew; ``given`` is the play money of each account, which is paid in once.
+
+        Written with the first account that is put.
+        """
+        self._begin(given)
