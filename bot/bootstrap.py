@@ -5,6 +5,7 @@ Builds a session (engine, clock, ledger, lock) for a trading mode out of the set
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -291,6 +292,7 @@ def engine_config_of(
     bar_source: str,
     poll_s: float,
     snapshot_every_cycles: int,
+    busy_poll_s: float = math.inf,
     not_traded: Mapping[str, str] = MappingProxyType({}),
 ) -> EngineConfig:
     """Say in the engine's own units what the settings ask for."""
@@ -326,6 +328,7 @@ def engine_config_of(
         crossing_accounts=CROSSING_ACCOUNTS,
         stale_after_s=max(STALE_AFTER_S, poll_s / 2),
         snapshot_every_cycles=snapshot_every_cycles,
+        busy_poll_s=busy_poll_s,
         not_traded=not_traded,
     )
 

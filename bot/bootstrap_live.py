@@ -34,6 +34,10 @@ from bot.venues.paper import PaperVenue
 from bot.venues.rules import paper_instruments
 
 REPORTED_EVERY = timedelta(hours=1)
+BUSY_POLL_S = 20.0
+"""Between two cycles while an entry rests or a stop is watched. Kraken's key may be used for 20 calls a minute in the
+long run, and such a cycle makes 4."""
+
 REACHED_WITHIN_MS = 4_000
 """So long may an exchange take to answer whether it can be reached at all."""
 
@@ -80,6 +84,7 @@ def open_live(
             bar_source=accounts[0],
             poll_s=float(settings.poll_seconds) if interval_s is None else interval_s,
             snapshot_every_cycles=1,
+            busy_poll_s=BUSY_POLL_S,
         )
         return session_of(
             config,
@@ -123,6 +128,7 @@ def open_paper(
             bar_source=accounts[0],
             poll_s=float(settings.poll_seconds) if interval_s is None else interval_s,
             snapshot_every_cycles=1,
+            busy_poll_s=BUSY_POLL_S,
         )
         return session_of(config, venues, clock, folder, stack.pop_all(), ledger=ledger, durable=True)
 

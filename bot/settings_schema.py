@@ -312,7 +312,7 @@ class Settings:
         "5",
         "3600",
         _S.PROGRAM,
-        "Time between two cycles on live prices; invented and recorded ones have their own step.",
+        "Time between two cycles on live prices, at most 20 while an entry rests or a stop is watched.",
         unit="s",
     )
     strategy: Strategy = _choice(_S.PROGRAM, "By which rules coins are bought and sold.", *Strategy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class EngineConfig:
     """Whose daily candles decide; the account that the others are compared with."""
     bar_source: str
     poll_s: float
+    """From one cycle to the next."""
     position_cap_frac: float
     cash_buffer_frac: float
     daily_loss_frac: float
@@ -56,6 +58,8 @@ class EngineConfig:
     """Post-only entries rest this long, then they are given up (20 minutes, quant correction 10)."""
     crossing_accounts: frozenset[str] = frozenset()
     """Where an entry that was not filled as maker may be tried once as taker."""
+    busy_poll_s: float = math.inf
+    """The same while an entry rests, whose fill needs its stop soon, or a stop is watched, where that is shorter."""
     decision_delay_s: float = 60.0
     """A bar is decided at least this long after its close: venues correct the last trades late."""
     stall_days: float = 14.0

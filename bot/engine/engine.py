@@ -15,7 +15,7 @@ from bot.books import performance
 from bot.books.results import loss_streak
 from bot.domain.account import Fill
 from bot.domain.modes import EngineMode
-from bot.domain.orders import Order
+from bot.domain.orders import Order, Purpose
 from bot.domain.refusal import GuardReading, RefusalCode
 from bot.domain.snapshot import SNAPSHOT_KEY, SNAPSHOT_SCHEMA_VERSION, CoinView, Snapshot
 from bot.domain.tier import ScalingTier
@@ -145,7 +145,7 @@ class Engine:
         tier_change = self._scale(now)
         decided, entries = self._decide(now) if decides else ([], [])
         self._execute(entries, now, decided=bool(decided))
-        next_cycle_at = now + timedelta(seconds=self.config.poll_s)
+        next_cycle_at = now + timedelta(seconds=self._pause_s())
         snapshot = self._record(now, next_cycle_at)
         return CycleResult(
             at=now,
@@ -164,6 +164,11 @@ class Engine:
             next_cycle_at=next_cycle_at,
             snapshot=snapshot,
         )
+
+    def _pause_s(self) -> float:
+        watched = any(not self.accounts[name].stops_rest for name, _ in self.book.positions if name in self.accounts)
+        is_busy = watched or bool(self.desk.live(purpose=Purpose.ENTRY))
+        return min(self.config.poll_s, self.config.busy_poll_s) if is_busy else self.config.poll_s
 
     def _turn_day(self, now: datetime) -> None:
         """Note with which equity the UTC day begins: that of the last cycle, or after a start that of its last mark."""

@@ -55,6 +55,18 @@ def states(rig: Rig) -> list[str]:
     return [row[3] for row in sent(rig)]
 
 
+# -- while it rests
+
+
+def test_cycles_come_sooner_while_an_entry_rests(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, busy_poll_s=20.0)
+    pauses = []
+    for price in (100.0, 100.0, 99.0, 99.0):  # sent; rests; filled; nothing rests any more
+        result = rig.cycle(BTC=price) if pauses else rig.first_cycle()
+        pauses.append((result.next_cycle_at - result.at).total_seconds())
+    assert pauses == [20.0, 20.0, 60.0, 60.0]
+
+
 # -- following the bid
 
 

@@ -36,6 +36,12 @@ OVERDUE = f"the stop of {STOP} was reached and did not sell"
 RESTARTED_AFTER = timedelta(seconds=31)
 
 
+def test_cycles_come_sooner_while_a_stop_is_watched(tmp_path: Path) -> None:
+    rig = watched_rig(tmp_path, busy_poll_s=20.0)
+    result = rig.cycle()
+    assert (result.next_cycle_at - result.at).total_seconds() == 20.0
+
+
 def watched_rig(folder: Path, *, fuse: Fuse | None = None, **changes: Any) -> Rig:
     """A position on an account where no stop can rest; the rig's venue fails at a stop order."""
     rig = make_rig(folder, fuse=fuse, **changes)
