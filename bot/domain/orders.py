@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -56,6 +56,9 @@ class OrderState(StrEnum):
     REFUSED = "refused"
     UNKNOWN = "unknown"
 
+
+POST_ONLY_FOR = timedelta(minutes=25)
+"""An entry must not outlive the bot for long: what it buys then has no stop. A bot that runs gives up sooner."""
 
 _S = OrderState
 TRANSITIONS: MappingProxyType[OrderState, frozenset[OrderState]] = MappingProxyType(
@@ -113,6 +116,11 @@ class Order:
     def is_live(self) -> bool:
         """Whether the venue may still execute it."""
         return self.state not in FINAL_STATES
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When its venue ends it by itself, whether or not the bot is there to do so; None: never."""
+        return self.created_at + POST_ONLY_FOR if self.post_only else None
 
     @property
     def remaining(self) -> Decimal:

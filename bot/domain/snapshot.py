@@ -142,6 +142,8 @@ class OrderView(TypedDict):
     quantity: str
     price: str | None
     state: str
+    expires_at: str | None
+    """When its venue ends it by itself, ISO 8601 UTC; None: never."""
 
 
 class Snapshot(TypedDict):

@@ -33,6 +33,15 @@ def key_of(text: str) -> PositionKey:
     return account, symbol
 
 
+BELIEVED_FRAC = Decimal("0.10")
+"""A bid further than this below the ask is a broken book: no price at all."""
+
+
+def is_believable(ticker: Ticker) -> bool:
+    """Whether a price may value an account and bound a sale; without one both wait for the next cycle."""
+    return ticker.ask - ticker.bid <= BELIEVED_FRAC * ticker.ask
+
+
 @dataclass(slots=True)
 class Account:
     """A venue and its last answers; ``fresh`` is False while they are not of this cycle."""
@@ -70,7 +79,7 @@ class Account:
             self.error = str(e)
             return
         self.balances = balances
-        self.tickers = tickers
+        self.tickers = {symbol: ticker for symbol, ticker in tickers.items() if is_believable(ticker)}
         self.fresh = True
         self.error = ""
         self.answered_at = now
@@ -133,6 +142,8 @@ class Account:
 
     def spend(self, market: str, notional_usd: float) -> None:
         """Count what an order is about to take; a venue holds the worst fee, the taker's."""
+        if market not in self.rules:  # its market has gone since: nothing is bought there any more
+            return
         quote = self.instruments[market].quote
         taken = notional_usd * (1.0 + self.rules[market].fee_out)
         self.spent[quote] = self.spent.get(quote, 0.0) + taken

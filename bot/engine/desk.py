@@ -7,6 +7,7 @@ stays so until the venue has been asked and has answered.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -17,11 +18,13 @@ from bot.domain.instrument import Instrument
 from bot.domain.market import coin_symbol
 from bot.domain.orders import Order, OrderReport, OrderState, OrderType, Purpose, Side, client_order_id
 from bot.engine.account import Account
-from bot.engine.state import StateKeeper
+from bot.engine.state import StateKeeper, parse_time
 from bot.ports import Accepted, Ledger, Outcome, Rejected, Unknown
 
 ON_ITS_WAY_MAX = timedelta(seconds=30)
-"""A request that timed out may still arrive: until then "not here" is no answer about an order."""
+"""A request that timed out may still arrive: an order is absent when two looks so far apart have not found it."""
+STRAYS_LOOKED_FOR = timedelta(days=1)
+"""After an order was taken for absent: a venue may have been wrong."""
 
 
 class OrderDesk:
@@ -34,6 +37,8 @@ class OrderDesk:
         self._keeper = keeper
         self._live = {order.client_order_id: order for order in ledger.live_orders()}
         self.placed = 0
+        self._swept: set[str] = set()
+        """Accounts whose resting orders have been looked through since the start, or since something was odd."""
         self.unasked: set[str] = set()
         """Accounts on which an order came to rest that nobody has asked about since."""
         self.new_fills: list[Fill] = []
@@ -118,6 +123,8 @@ class OrderDesk:
                     return resting
             case Rejected(reason=note):
                 self.new_rejections.append((self._moved(sent, OrderState.REJECTED, now, note=note), note))
+                if side is Side.SELL:  # an order of ours that was taken for ended may hold the coins
+                    self._swept.discard(account.name)
             case Unknown(reason=note):
                 self._moved(sent, OrderState.UNKNOWN, now, note=note)
         self.settle(account, now)
@@ -154,7 +161,7 @@ class OrderDesk:
             fills, next_cursor = account.venue.fills_since(cursor)
             if fills or next_cursor != cursor:
                 self._book_fills(account, list(fills), next_cursor, now)
-            if any(order.account == account.name for order in self._live.values()):
+            if self._may_have_strays(account.name, now) or self.live(account.name):
                 self._learn_ended(account, now)
         except VenueError as e:
             account.fresh = False
@@ -163,6 +170,11 @@ class OrderDesk:
         account.settled_once = True
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _may_have_strays(self, account: str, now: datetime) -> bool:
+        """Whether an order that has ended here may rest there after all."""
+        absent_at = parse_time(self._keeper.state.absent_at.get(account, ""))
+        return account not in self._swept or (absent_at is not None and now - absent_at < STRAYS_LOOKED_FOR)
 
     def _ask(self, account: Account, order: Order, *, cancel: bool) -> Outcome:
         try:
@@ -215,7 +227,8 @@ class OrderDesk:
             self.new_fills.append(fill)
 
     def _count_fill(self, order: Order, fill: Fill, now: datetime) -> None:
-        filled = order.filled_quantity + fill.quantity
+        # A venue that fills a crumb more than was asked for has filled it: the books count what it says.
+        filled = min(order.filled_quantity + fill.quantity, order.quantity)
         state = OrderState.FILLED if filled == order.quantity else OrderState.PARTLY_FILLED
         if order.state is OrderState.IN_FLIGHT:  # the fill arrived before the acceptance was understood
             order = self._moved(order, OrderState.OPEN, now)
@@ -223,23 +236,43 @@ class OrderDesk:
 
     def _learn_ended(self, account: Account, now: datetime) -> None:
         resting = {report.client_order_id: report for report in account.venue.open_orders()}
+        self._swept.add(account.name)
+        for report in resting.values():
+            self._end_stray(account, report)
         for order in self.live(account.name):
-            report = resting.get(order.client_order_id)
-            if report is None:
+            found = resting.get(order.client_order_id)
+            if found is None:
                 self._learn_from(order, account.venue.find_order(order), now)
-            elif order.state is OrderState.UNKNOWN:
-                self._moved(order, OrderState.OPEN, now, venue_order_id=report.venue_order_id, note="found resting")
+                continue
+            self._keeper.state.missing_since.pop(order.client_order_id, None)
+            if order.state is OrderState.UNKNOWN:
+                self._moved(order, OrderState.OPEN, now, venue_order_id=found.venue_order_id, note="found resting")
+
+    def _end_stray(self, account: Account, report: OrderReport) -> None:
+        """Cancel an order of ours that rests although it has ended here: a wrong answer had ended it."""
+        if not report.client_order_id or report.client_order_id in self._live:
+            return
+        ended = self._ledger.order(report.client_order_id)
+        if ended is not None and ended.account == account.name:
+            account.venue.cancel(replace(ended, venue_order_id=report.venue_order_id))
+            self._swept.discard(account.name)  # until it is gone
 
     def _learn_from(self, order: Order, report: OrderReport | None, now: datetime) -> None:
+        missing = self._keeper.state.missing_since
         if report is None:
-            if now - order.created_at >= ON_ITS_WAY_MAX:
+            first_look = parse_time(missing.setdefault(order.client_order_id, now.isoformat()))
+            assert first_look is not None
+            if now - first_look >= ON_ITS_WAY_MAX:
                 state = OrderState.REJECTED if order.state is OrderState.UNKNOWN else OrderState.CANCELED
-                self._moved(order, state, now, note="the venue was asked and does not have it")
+                self._moved(order, state, now, note="the venue was asked twice and does not have it")
+                del missing[order.client_order_id]
+                self._keeper.state.absent_at[order.account] = now.isoformat()
             return
+        missing.pop(order.client_order_id, None)
         if report.filled_quantity != order.filled_quantity:
             return  # its fills have not arrived yet; they decide
         if report.state in (OrderState.CANCELED, OrderState.REJECTED):
             state = OrderState.CANCELED if order.state is not OrderState.UNKNOWN else report.state
             self._moved(order, state, now, venue_order_id=report.venue_order_id)
-        elif order.state in (OrderState.UNKNOWN, OrderState.CANCEL_IN_FLIGHT):
+        elif order.state is OrderState.UNKNOWN:  # a cancellation that is queued there is asked for again
             self._moved(order, OrderState.OPEN, now, venue_order_id=report.venue_order_id)

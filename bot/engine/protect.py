@@ -27,8 +27,8 @@ def settled_stop(
     distance = state.entry_stop_frac.get(name)
     plan = state.stops.get(name)
     if plan is None or (distance is not None and not entering):
-        assert distance is not None, f"position {name} has neither a stop nor a stop distance"
-        price = instrument.price_down(average_price * (1 - Decimal(repr(distance))))
+        frac = FALLBACK_STOP_FRAC if distance is None else Decimal(repr(distance))
+        price = instrument.price_down(average_price * (1 - frac))
         if plan is not None:
             price = max(price, Decimal(plan.stop_price))
         plan = StopPlan(str(price), plan.first_stop_price if plan else str(price))
@@ -40,6 +40,10 @@ def settled_stop(
 
 STOP_OVERDUE_AFTER = timedelta(seconds=30)
 """So long may a reached stop rest unsold: a stop-limit whose limit the price has jumped (quant, correction 9)."""
+SALE_ENDS_WITHIN = timedelta(seconds=150)
+"""So long may a sale be under way at its venue, or its fill not listed yet, before it is taken back."""
+FALLBACK_STOP_FRAC = Decimal("0.10")
+"""Of a position whose stop distance nobody remembers: bought by an order that had been taken for ended."""
 SLIPPAGE_STEP, SLIPPAGE_MOST = Decimal("0.02"), Decimal("0.10")
 """A sale accepts 2 % below the best bid, each further try 2 % more, never more than 10 %."""
 
@@ -82,6 +86,8 @@ class Protector:
             return  # what rests on the venue rests; nothing can be done while it does not answer
         if any(o.state in (OrderState.UNKNOWN, OrderState.IN_FLIGHT) for o in self._desk.live(*key)):
             return  # first learn what became of it
+        if self._is_selling(key, now):
+            return  # neither it nor the stop of the rest is touched meanwhile
         position = self._book.positions.get(key)
         if position is None:
             self._forget(account, key, now)
@@ -104,7 +110,7 @@ class Protector:
         if wanted >= ticker.bid and not self._rests(key, quantity, wanted):
             # The price is there already: venues reject such a stop.
             self._plan_all(name, f"the price is at its stop of {wanted} or below")
-        elif self._is_overdue(name, wanted, ticker.last, now):
+        elif self._is_overdue(name, wanted, max(ticker.last, ticker.bid), now):
             self._plan_all(name, f"the stop of {wanted} was reached and did not sell")
         if name in self._state.exits:
             self._sell(account, key, quantity, bid=ticker.bid, stop=wanted, now=now)
@@ -112,9 +118,14 @@ class Protector:
             if left is None:
                 self._forget(account, key, now)
                 return
+            if self._is_selling(key, now):
+                return
             quantity = left.quantity
         if wanted < ticker.bid:
             self._hold_stop(account, key, quantity, wanted, entering=entering, now=now)
+
+    def _is_selling(self, key: PositionKey, now: datetime) -> bool:
+        return any(now - order.created_at < SALE_ENDS_WITHIN for order in self._desk.live(*key, purpose=Purpose.EXIT))
 
     def _plan_all(self, name: str, reason: str) -> None:
         """Want everything sold; a plan for all of it goes on, with the lower prices that it has come to accept."""
@@ -124,9 +135,9 @@ class Protector:
         else:
             known.by_stop = True
 
-    def _is_overdue(self, name: str, stop: Decimal, last: Decimal, now: datetime) -> bool:
+    def _is_overdue(self, name: str, stop: Decimal, price: Decimal, now: datetime) -> bool:
         """Whether the price has been at a resting stop for so long that it should have sold (quant, correction 9)."""
-        if last > stop:
+        if price > stop:
             self._state.stop_reached_at.pop(name, None)
             return False
         since = parse_time(self._state.stop_reached_at.setdefault(name, now.isoformat()))

@@ -257,6 +257,7 @@ def _order(order: Order) -> OrderView:
         quantity=f"{order.quantity:f}",
         price=f"{price:f}" if price is not None else None,
         state=order.state.value,
+        expires_at=order.expires_at.isoformat() if order.expires_at is not None else None,
     )
 
 

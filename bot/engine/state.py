@@ -99,6 +99,10 @@ class EngineState:
     entry_plans: dict[str, EntryPlan] = field(default_factory=dict)
     """account|symbol: until it has bought what it wanted, or is given up."""
     stops: dict[str, StopPlan] = field(default_factory=dict)
+    missing_since: dict[str, str] = field(default_factory=dict)
+    """client order id: when its venue first did not list a live order."""
+    absent_at: dict[str, str] = field(default_factory=dict)
+    """account: when an order there was last taken for absent."""
     stop_reached_at: dict[str, str] = field(default_factory=dict)
     """account|symbol: since when the price has been at its stop, which rests and has not sold."""
     exits: dict[str, ExitPlan] = field(default_factory=dict)

@@ -532,6 +532,14 @@ def make_rig(
     return Rig(folder=folder, clock=clock, board=board, venues=venues, config=replace(config, **changes), fuse=fuse)
 
 
+def look_again(rig: Rig) -> None:
+    """Give the venues their second look: an order is absent when two, half a minute apart, have not found it."""
+    for _ in range(2):
+        if rig.engine.state.missing_since:
+            rig.clock.moment += timedelta(seconds=31)
+            rig.engine.cycle(rig.now)
+
+
 # -- checks that hold whenever everything has been settled
 
 QUOTES = ("USD", "USDC")

@@ -24,6 +24,7 @@ from engine_rig import (
     assert_books_equal_venues,
     assert_orders_equal_venues,
     assert_protected,
+    look_again,
     make_rig,
 )
 
@@ -125,6 +126,7 @@ def play(rig: Rig, check: Callable[[Rig], None]) -> int:
                 rig.restart()
                 continue
             break
+        look_again(rig)
         check(rig)
     return deaths
 
@@ -223,5 +225,6 @@ def test_death_at_every_call_in_turn_ends_all_the_same(tmp_path: Path) -> None:
         else:
             raise AssertionError(f"no cycle ends, the last one died {rig.fuse.at}")
         rig.fuse.left = None
+        look_again(rig)
         check_cycle(rig)
     assert deaths > 3

@@ -24,6 +24,7 @@ from engine_rig import (
     assert_books_equal_venues,
     assert_orders_equal_venues,
     assert_protected,
+    look_again,
     make_rig,
 )
 
@@ -60,7 +61,7 @@ def states(rig: Rig) -> list[str]:
 
 def test_cycles_come_sooner_while_an_entry_rests(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, busy_poll_s=20.0)
-    pauses = []
+    pauses: list[float] = []
     for price in (100.0, 100.0, 99.0, 99.0):  # sent; rests; filled; nothing rests any more
         result = rig.cycle(BTC=price) if pauses else rig.first_cycle()
         pauses.append((result.next_cycle_at - result.at).total_seconds())
@@ -583,6 +584,7 @@ def play(rig: Rig) -> None:
             rig.clock.moment += RESTARTED_AFTER
             rig.restart()
             rig.engine.cycle(rig.now)
+        look_again(rig)
         assert_orders_equal_venues(rig)
         assert_protected(rig)
 
@@ -642,6 +644,7 @@ def test_death_between_two_orders_sends_the_second_afterwards(tmp_path: Path) ->
         rig.clock.moment += RESTARTED_AFTER
         rig.restart()
         rig.cycle(after_s=0.0)
+        look_again(rig)
         if [(o.price, o.quantity) for o in rig.entries()] != [(o.price, o.quantity) for o in whole.entries()]:
             lost.append(rig.fuse.at)
         rig.ledger.close()

@@ -25,6 +25,7 @@ from engine_rig import (
     assert_books_equal_venues,
     assert_orders_equal_venues,
     assert_protected,
+    look_again,
     make_rig,
 )
 
@@ -532,6 +533,7 @@ def cycle_through_a_death(rig: Rig) -> None:
         rig.clock.moment += RESTARTED_AFTER
         rig.restart()
         rig.engine.cycle(rig.now)
+    look_again(rig)
 
 
 def fills(rig: Rig) -> list[tuple[Side, Decimal, Decimal, Decimal]]:

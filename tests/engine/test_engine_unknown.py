@@ -13,6 +13,7 @@ from engine_rig import (
     assert_books_equal_venues,
     assert_orders_equal_venues,
     assert_protected,
+    look_again,
     make_rig,
 )
 
@@ -83,6 +84,10 @@ def test_unknown_entry_that_never_arrived_is_rejected_once_the_venue_says_so(tmp
     rig.first_cycle()
     heal(rig)
     rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.UNKNOWN]  # one look is no answer
+    rig.cycle(after_s=29.0)
+    assert [o.state for o in rig.orders()] == [S.UNKNOWN]
+    rig.cycle(after_s=1.0)
     assert [o.state for o in rig.orders()] == [S.REJECTED]
     assert_books_equal_venues(rig)
 
@@ -107,6 +112,7 @@ def test_unknown_entry_that_arrives_late_is_not_given_up_before(tmp_path: Path) 
 def test_stop_that_the_venue_has_lost_without_a_trace_is_placed_again(tmp_path: Path) -> None:
     rig = make_rig(tmp_path).entered()
     del rig.venue.core._working[rig.stops()[0].client_order_id]
+    rig.cycle()
     rig.cycle()
     assert [o.state for o in rig.orders(Purpose.STOP)] == [S.CANCELED, S.OPEN]
     assert_protected(rig)
@@ -153,6 +159,7 @@ def test_unknown_stop_is_asked_for_and_the_position_ends_up_protected(tmp_path: 
 
     heal(rig)
     rig.cycle()
+    look_again(rig)
     assert_protected(rig)
     assert_orders_equal_venues(rig)
 
@@ -220,6 +227,7 @@ def test_restart_with_an_order_in_flight_asks_the_venue(tmp_path: Path, arrived:
     put_in_ledger(rig, S.IN_FLIGHT, arrived=arrived)
     rig.restart()
     rig.cycle()
+    look_again(rig)
     assert [o.state for o in rig.orders()] == [state]
     moves = rig.ledger._rows("SELECT from_state, to_state FROM order_events ORDER BY seq DESC LIMIT 2")
     assert [tuple(row) for row in reversed(moves)] == [("in_flight", "unknown"), ("unknown", state.value)]

@@ -20,6 +20,7 @@ from engine_rig import (
     assert_books_equal_venues,
     assert_orders_equal_venues,
     assert_protected,
+    look_again,
     make_rig,
 )
 
@@ -168,6 +169,7 @@ def test_death_at_any_call_of_a_watched_sale_sells_once(tmp_path: Path) -> None:
         rig.clock.moment += RESTARTED_AFTER
         rig.restart()
         rig.cycle(after_s=0.0)
+        look_again(rig)
         assert rig.engine.book.positions == {}, f"died at call {n} of {calls}, {rig.fuse.at}"
         assert rig.engine.book.cash == expected, f"died at call {n} of {calls}, {rig.fuse.at}"
         assert_books_equal_venues(rig)

@@ -140,6 +140,7 @@ def an_order(**changes: Any) -> OrderView:
         "quantity": "0.00020000",
         "price": "90000.00",
         "state": "open",
+        "expires_at": None,
     }
     return cast(OrderView, {**order, **changes})
 
