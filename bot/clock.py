@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import time
 from datetime import UTC, datetime
 
 
@@ -42,14 +43,28 @@ class WallClock:
 
     def __init__(self, stop: StopSignal) -> None:
         self._stop = stop
+        self._asked: tuple[datetime, float] | None = None
+        """When the time was first asked for since the last wait: by this clock, and by the monotonic one."""
 
     def now(self) -> datetime:
         """Current time, UTC."""
-        return datetime.now(tz=UTC)  # noqa: TID251  this is the clock
+        now = datetime.now(tz=UTC)  # noqa: TID251  this is the clock
+        if self._asked is None:
+            self._asked = now, time.monotonic()
+        return now
 
     def wait_until(self, moment: datetime) -> None:
-        """Wait for ``moment`` or for the wish to stop."""
-        self._stop.wait((moment - self.now()).total_seconds())
+        """Wait for ``moment`` or for the wish to stop.
+
+        Where the machine's clock has been put back since the caller asked for the time, it waits no longer than
+        it would have: ``moment`` was reckoned from the time before.
+        """
+        now = self.now()
+        assert self._asked is not None
+        asked_at, steady_then = self._asked
+        self._asked = None
+        by_steady_s = (moment - asked_at).total_seconds() - (time.monotonic() - steady_then)
+        self._stop.wait(min((moment - now).total_seconds(), by_steady_s))
 
 
 class PacedClock:

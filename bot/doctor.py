@@ -26,7 +26,7 @@ from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import holder
 from bot.storage.modes import ledger_path, mode_folder
 from bot.views.doctor_account import check_account
-from bot.views.doctor_keys import check_keys
+from bot.views.doctor_keys import check_keys, check_secret_files
 from bot.views.doctor_money import AREA as MONEY
 from bot.views.doctor_money import Costs, check_money, check_server
 from bot.views.doctor_text import Check, Health, fenced
@@ -188,6 +188,7 @@ def _settings(settings: Settings | None, problem: str) -> Iterator[Check]:
     found = f"all valid; {len(changed)} of {len(rows)} differ from their defaults"
     yield Check(area=SETTING, name="values", health=Health.OK, found=found)
     yield from check_keys(settings)
+    yield from check_secret_files(settings)
     if settings.unknown_names:
         found = f"not used by this program: {', '.join(settings.unknown_names)}"
         fix = "remove them from .env, or correct their spelling"

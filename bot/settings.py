@@ -12,7 +12,7 @@ import re
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -34,6 +34,7 @@ __all__ = [
     "load_settings",
     "names_in_env_file",
     "render_env_template",
+    "secret_file_is_private",
 ]
 
 _NO_OVERRIDES: Mapping[str, str] = MappingProxyType({})
@@ -77,8 +78,9 @@ def load_settings(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     failed: set[str] = set()
+    files = _SecretFiles(credentials_folder=environ.get("CREDENTIALS_DIRECTORY", ""), problems=problems)
     for name, spec in SETTINGS.items():
-        found = _find_secret(name, layers, problems) if spec.secret else _find(name, layers)
+        found = _find_secret(name, layers, files) if spec.secret else _find(name, layers)
         origins[name] = found.origin if found else "default"
         if found is None:
             continue
@@ -87,7 +89,9 @@ def load_settings(
         except ValueError as e:
             failed.add(name)
             problems.append(_complaint(name, spec, found, hint=str(e)))
-    settings = Settings(**values, origins=origins, unknown_names=unknown_names)
+    settings = Settings(
+        **values, origins=origins, unknown_names=unknown_names, open_secret_files=tuple(files.open_to_others)
+    )
     problems += [text for names, text in _contradictions(settings) if not failed & names]
     if problems:
         raise ConfigError(_all_problems(problems))
@@ -147,15 +151,27 @@ def _find(name: str, layers: Sequence[_Layer]) -> _Found | None:
     return next((layer[name] for layer in layers if name in layer), None)
 
 
-def _find_secret(name: str, layers: Sequence[_Layer], problems: list[str]) -> _Found | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SecretFiles:
+    """What is known of the files that hold secrets while they are read."""
+
+    credentials_folder: str
+    """Where systemd puts a service's credentials; '' elsewhere."""
+    problems: list[str]
+    open_to_others: list[str] = field(default_factory=list)
+    """Names of their settings."""
+
+
+def _find_secret(name: str, layers: Sequence[_Layer], files: _SecretFiles) -> _Found | None:
     file_name = next((known for known, secret in SECRET_FILES.items() if secret == name), "")
     for layer in layers:
         found, file_found = layer.get(name), layer.get(file_name)
         if file_found and file_found.text.strip():
             if found and found.text.strip():
-                problems.append(f"{name} and {file_name} are both set ({found.origin}, {file_found.origin}): keep one")
+                both = f"{found.origin}, {file_found.origin}"
+                files.problems.append(f"{name} and {file_name} are both set ({both}): keep one")
                 return None
-            return _read_secret_file(file_name, file_found, problems)
+            return _read_secret_file(file_name, file_found, files)
         if found:
             if any(placeholder in found.text for placeholder in _PLACEHOLDERS):
                 return _Found(text="", origin=f"{found.origin}, still the guide's placeholder")
@@ -163,10 +179,12 @@ def _find_secret(name: str, layers: Sequence[_Layer], problems: list[str]) -> _F
     return None
 
 
-def _read_secret_file(file_name: str, found: _Found, problems: list[str]) -> _Found | None:
+def _read_secret_file(file_name: str, found: _Found, files: _SecretFiles) -> _Found | None:
     # The path itself is not repeated: a secret may have been pasted where its file belongs.
+    problems, path = files.problems, Path(found.text.strip())
     try:
-        with Path(found.text.strip()).open("rb") as file:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
             text = file.read(_MAX_FILE_BYTES).decode("utf-8-sig").strip()
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else "it is no file with text"
@@ -175,6 +193,9 @@ def _read_secret_file(file_name: str, found: _Found, problems: list[str]) -> _Fo
     if not text:
         problems.append(f"{file_name} ({found.origin}): the file is empty")
         return None
+    is_credential = bool(files.credentials_folder) and path.resolve().parent == Path(files.credentials_folder).resolve()
+    if not secret_file_is_private(status.st_mode, owner=status.st_uid, is_credential=is_credential):
+        files.open_to_others.append(file_name)
     return _Found(text=text, origin=f"{found.origin}, from a file")
 
 
@@ -311,14 +332,23 @@ def _meant(name: str) -> str:
     return f"; did you mean {known}?" if close else ""
 
 
+def secret_file_is_private(mode: int, *, owner: int, is_credential: bool) -> bool:
+    """Whether nobody but the owner can read or change a file; ``mode`` as of stat.
+
+    ``is_credential``: it lies in the folder that systemd makes for one service. There root owns it, and the list of
+    who else may read it, the service's user alone, shows as the group's right to read: 0440.
+    """
+    # Windows has no such bits: what Python reports there says nothing about readers.
+    return os.name == "nt" or not mode & 0o077 or (is_credential and owner == 0 and mode & 0o777 == 0o440)
+
+
 def env_file_is_private(path: Path) -> bool:
     """Whether nobody but the owner can read or change the file; true where there is none."""
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except FileNotFoundError:
         return True
-    # Windows has no such bits: what Python reports there says nothing about readers.
-    return os.name == "nt" or not mode & 0o077
+    return secret_file_is_private(status.st_mode, owner=status.st_uid, is_credential=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,7 +398,8 @@ Generated by scripts/write_env_template.py from bot/settings_schema.py: change i
 _CREDENTIALS_HELP = """\
 Keys need the right to trade and never the right to withdraw. Without keys the bot trades on paper.
 COINBASE_API_SECRET is the whole private key in double quotes: "-----BEGIN EC PRIVATE KEY-----..."
-Instead of a secret you may name a file that holds it: COINBASE_API_SECRET_FILE, KRAKEN_MASTER_API_SECRET_FILE.
+Instead of a secret you may name a file that holds it, for its owner's eyes only (chmod 600):
+COINBASE_API_SECRET_FILE, KRAKEN_MASTER_API_SECRET_FILE.
 """
 
 

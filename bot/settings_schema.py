@@ -374,6 +374,8 @@ class Settings:
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     unknown_names: tuple[str, ...] = field(default=(), compare=False)
+    open_secret_files: tuple[str, ...] = field(default=(), compare=False)
+    """Names of the settings, such as ``NOTIFY_URLS_FILE``, whose file others than its owner can read or change."""
 
 
 def configured_accounts(settings: Settings) -> tuple[str, ...]:

@@ -30,6 +30,11 @@ CYCLES_UNPROTECTED = 2
 REJECTION_QUIET = timedelta(hours=24)
 """An order that the bot sends anew each cycle and the venue rejects each time is told once in this time."""
 
+ENDING_QUIET = timedelta(hours=1)
+"""A bot that systemd starts again and again, and that ends each time for the same reason, says so once in this time."""
+ENDING_KEY_CHARS = 100
+"""Reasons that begin alike are one."""
+
 KEPT_MAX = 100
 """Entries that each part of the memory holds at most; the oldest go first."""
 
@@ -123,6 +128,7 @@ class AlertWatch:
         told = stored.get("orders")
         self._told_orders: dict[str, None] = dict.fromkeys(map(str, told)) if isinstance(told, list) else {}
         self._rejected_at = dict(_stored_times(stored.get("rejected")))
+        self._ended_at = dict(_stored_times(stored.get("ended")))
         self._digest_at = stored_time(stored.get("digest_at"))
         profit = stored.get("digest_profit_usd")
         self._digest_profit_usd = float(profit) if isinstance(profit, int | float) else None
@@ -136,6 +142,7 @@ class AlertWatch:
             },
             "orders": list(self._told_orders),
             "rejected": {key: at.isoformat() for key, at in self._rejected_at.items()},
+            "ended": {reason: at.isoformat() for reason, at in self._ended_at.items()},
             "digest_at": self._digest_at.isoformat() if self._digest_at is not None else "",
             "digest_profit_usd": self._digest_profit_usd,
         }
@@ -166,14 +173,19 @@ class AlertWatch:
             title += f", {money(snapshot['profit_usd'] - before_usd, signed=True)} since the last summary"
         return Alert(event=Event.DIGEST, title=title, body=digest_text(snapshot))
 
+    def ended_alert(self, reason: str, *, mode: str, at: datetime) -> Alert | None:
+        """That the bot ends by itself, and why; None where that was told a moment ago."""
+        if not _is_news(self._ended_at, reason[:ENDING_KEY_CHARS], at, quiet=ENDING_QUIET):
+            return None
+        _forget_oldest(self._ended_at)
+        text = f"The bot has ended: {reason}\nStops that rest on a venue stay there; all else waits for its next start."
+        return Alert(event=Event.HALT, title=f"{mode}: the bot has ended", body=f"{text}\n{moment(at)}")
+
     def _rejections(self, facts: CycleFacts) -> Iterator[Alert]:
         for order, reason in facts.rejections:
             key = f"{order.account}|{order.symbol}|{order.purpose}"
-            before = self._rejected_at.get(key)
-            if before is not None and timedelta(0) <= facts.at - before < REJECTION_QUIET:
+            if not _is_news(self._rejected_at, key, facts.at, quiet=REJECTION_QUIET):
                 continue
-            self._rejected_at.pop(key, None)  # told again it is the newest
-            self._rejected_at[key] = facts.at
             text = f"The {order.purpose} order ({order.side} {order.quantity:f} {order.symbol}) was rejected: "
             title = f"{order.account} rejected an order for {order.symbol}"
             yield _alert(Event.ORDER, facts, title, text + reason[:VENUE_WORDS_MAX])
@@ -308,6 +320,16 @@ def _name(position: PositionView) -> str:
 
 def _what(position: PositionView) -> str:
     return f"{position['symbol']} on {position['account']}"
+
+
+def _is_news(told_at: dict[str, datetime], key: str, at: datetime, *, quiet: timedelta) -> bool:
+    """Whether ``key`` has not been told for so long; then it counts as told now."""
+    before = told_at.get(key)
+    if before is not None and timedelta(0) <= at - before < quiet:
+        return False
+    told_at.pop(key, None)  # told again it is the newest
+    told_at[key] = at
+    return True
 
 
 def _forget_oldest(kept: dict[str, Any]) -> None:

@@ -128,7 +128,7 @@ class Notifier:
         """Send what waits, for at most ``wait_s`` seconds; what is not sent then stays in ``memory()``."""
         deadline = time.monotonic() + wait_s
         for _ in range(CLOSE_ROUNDS):
-            if self._batch is None:
+            if self._batch is None and time.monotonic() < deadline:  # one that gets no time would count as a failure
                 self._start(now)
             if self._batch is None:
                 return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -17,10 +19,17 @@ from bot.domain.errors import BotError
 from bot.domain.modes import TradingMode
 from bot.settings_schema import Settings
 from bot.storage.control import ControlQueue
+from bot.storage.ledger_reader import LedgerReader
+from bot.storage.lock import LockHolder, holder
+from bot.storage.modes import ledger_path
 from bot.views.folders import NothingRecordedError, Place, find_place
 
 ATTENDED_POLL_S = 5.0
 """Between two cycles of a command that somebody waits for."""
+
+TAKEN_WITHIN_S = 30.0
+"""So long, after its sleep, may a running bot be busy before it takes a command."""
+LOOKED_EVERY_S = 0.1
 
 _STEERED = (TradingMode.LIVE, TradingMode.PAPER, TradingMode.SIMULATED)
 
@@ -90,11 +99,57 @@ def _place(mode_name: str | None) -> Place:
 
 def _command(place: Place, name: str, done: str, **arguments: bool) -> None:
     if place.holder is not None:
-        _queue(place.folder, name, **arguments)
-        click.echo(f"Told the running bot ({place.mode}). Within a cycle: {done}")
+        _tell(place, place.holder, name, **arguments)
+        click.echo(f"Taken. {done} `status` shows what came of it.")
         return
     _without_bot(settings_from(), place.mode, name, lambda session: _queue(session.folder, name, **arguments))
     click.echo(f"No bot was running; done here ({place.mode}). {done}")
+
+
+def _tell(place: Place, running: LockHolder, name: str, **arguments: bool) -> None:
+    """Queue a command and wait until the running bot has taken it; says so where it does not."""
+    control = place.folder / CONTROL_FOLDER
+    before = set(control.glob("*.json"))
+    _queue(place.folder, name, **arguments)
+    queued = set(control.glob("*.json")) - before  # empty where it was taken that fast
+    wait_s = TAKEN_WITHIN_S + _until_next_cycle_s(place)
+    click.echo(f"Told the running bot ({place.mode}). Waiting until it takes the command, at most {wait_s:.0f} s.")
+    stop = StopSignal()
+    try:
+        for _ in range(math.ceil(wait_s / LOOKED_EVERY_S)):
+            if not any(path.exists() for path in queued):
+                return
+            if holder(place.folder) is None:
+                raise _NotTaken(f"the bot has ended and has not taken it; {_again(name)}, and it is done here")
+            stop.wait(LOOKED_EVERY_S)
+    finally:
+        stop.close()
+    unsold = ", and nothing has been sold" if name == "flatten" else ""
+    which = f" (pid {running.pid})" if running.pid is not None else ""
+    raise _NotTaken(
+        f"the running bot{which} has not taken the command within {wait_s:.0f} s{unsold}: it is busy with "
+        f"a venue, sleeps for longer (POLL_SECONDS, --interval), or hangs. The command stays in the queue. Where the "
+        f"bot hangs (`bot.py doctor --quick` shows its last cycle), end it; then {_again(name)}, and it is done here"
+    )
+
+
+def _again(name: str) -> str:
+    return f"say `{name}` again"
+
+
+def _until_next_cycle_s(place: Place) -> float:
+    """Real seconds for which a bot that is well may sleep now; 0 where that is not known."""
+    if place.mode is TradingMode.SIMULATED:
+        return 0.0  # its time is invented
+    try:
+        with LedgerReader(ledger_path(place.folder)) as reader:
+            snapshot = reader.snapshot()
+    except BotError:
+        return 0.0
+    if snapshot is None:
+        return 0.0
+    sleeps_s = (datetime.fromisoformat(snapshot["next_cycle_at"]) - current_time()).total_seconds()
+    return min(max(0.0, sleeps_s), snapshot["poll_s"])
 
 
 def _queue(folder: Path, name: str, **arguments: bool) -> None:
@@ -138,3 +193,7 @@ def _without_bot(settings: Settings, mode: TradingMode, name: str, tell: Callabl
 
 class _NotRunning(click.ClickException):
     exit_code = 3
+
+
+class _NotTaken(click.ClickException):
+    exit_code = 4

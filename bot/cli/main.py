@@ -124,7 +124,8 @@ Examples:
 
 \b
 Exit codes: 0 all right, 1 error, 2 wrong usage, 3 nothing recorded or
-not running, 4 halted or unhealthy, 78 a wrong setting, 130 interrupted.
+not running, 4 halted, unhealthy or not obeyed, 78 a wrong setting, 130
+interrupted.
 """
 
 

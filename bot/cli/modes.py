@@ -57,7 +57,7 @@ def choose_mode(settings: Settings, wanted: str | None, *, can_ask: bool) -> Cho
 
 
 def check_live(settings: Settings, *, why: str) -> None:
-    """Raise ConfigError where no real order can be sent, or where others can read the keys in ./.env."""
+    """Raise ConfigError where no real order can be sent, or where others can read the keys, in ./.env or elsewhere."""
     obstacle = _obstacle(settings)
     if obstacle:
         raise ConfigError(f"{why}: {obstacle}")
@@ -65,6 +65,12 @@ def check_live(settings: Settings, *, why: str) -> None:
         raise ConfigError(
             f"{ENV_FILE}: it holds keys and others on this machine can read it; no real order is sent with such keys. "
             f"`chmod 600 {ENV_FILE}`, and if others use this machine, make new keys"
+        )
+    if settings.open_secret_files:
+        raise ConfigError(
+            f"{', '.join(settings.open_secret_files)}: others on this machine can read the file, or change it; no real "
+            "order is sent with secrets from there. `chmod 600` the file (as systemd's credential it needs nothing), "
+            "and if others use this machine, make new keys"
         )
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from loguru import logger
+
 from bot.alerts import systemd
 from bot.alerts.events import AlertWatch, CycleFacts, restart_alert
 from bot.alerts.heartbeat import Heartbeat
 from bot.alerts.notifier import Notifier, alert_levels
 from bot.bootstrap import Session
 from bot.cli.env import current_time, program_version
+from bot.domain.errors import BotError, InvariantError, LedgerError
 from bot.engine.engine import CycleResult
 from bot.settings_schema import Settings
 
 MEMORY_KEY = "alerts"
 LAST_WORDS_S = 15.0
-"""So long may the last alerts take when the program ends; what is left is sent by the next start."""
+"""So long may the last alerts take when the program ends, and so long the last ping; what is left of the alerts is
+sent by the next start."""
+
+LAST_WORDS_ONCE_S, LAST_PING_ONCE_S = 5.0, 2.0
+"""The same for a single cycle: the next start is minutes away, and a phone or a timer waits for the end."""
 
 
 class Outside:
@@ -64,15 +71,34 @@ class Outside:
         systemd.watchdog()
         systemd.status(f"{self._session.mode.value} {result.mode.value} equity ${result.equity:.2f} {result.reason}")
 
+    def ended(self, error: Exception) -> None:
+        """Tell that an error ends the bot; ``close`` sends it."""
+        now = current_time()
+        alert = self._watch.ended_alert(reason_of(error), mode=self._session.mode.value, at=now)
+        if alert is not None:
+            self._notifier.tell(alert)
+
     def close(self) -> None:
         """Send what waits, for a bounded time."""
         systemd.stopping()
-        self._notifier.close(current_time(), wait_s=LAST_WORDS_S)
-        self._heartbeat.close(wait_s=LAST_WORDS_S)
-        self._remember()
+        stayed = self._was_started_to_stay
+        self._notifier.close(current_time(), wait_s=LAST_WORDS_S if stayed else LAST_WORDS_ONCE_S)
+        self._heartbeat.close(wait_s=LAST_WORDS_S if stayed else LAST_PING_ONCE_S)
+        try:
+            self._remember()
+        except LedgerError as e:  # what ended the bot, if anything did, is the error to report
+            logger.warning("alerts: what has been told could not be recorded, and may be told again: {}", e)
 
     def _remember(self) -> None:
         memory: dict[str, object] = {"watch": self._watch.memory(), "waiting": self._notifier.memory()}
         if memory != self._stored:
             self._session.ledger.set_value(MEMORY_KEY, memory)
             self._stored = memory
+
+
+def reason_of(error: Exception) -> str:
+    """Say why the bot ends, in words that may leave the machine."""
+    if isinstance(error, BotError) and not isinstance(error, InvariantError):
+        return str(error)
+    # Not its words: nobody has looked whether they repeat a key.
+    return f"an error inside the program ({type(error.__cause__ or error).__name__}); its log says which"

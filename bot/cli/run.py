@@ -130,13 +130,14 @@ def _run_session(
     """Choose the mode, say so, and run it."""
     choice = choose_mode(settings, wanted, can_ask=somebody_is_there() and not once)
     mode = choice.mode
-    _warn_of_open_env_file(settings)
+    _warn_of_open_files(settings)
+    if mode is not TradingMode.SIMULATED:
+        _check_interval(settings, interval_s)
     if mode is TradingMode.PAPER:
         click.echo(f"PAPER, no real orders: {choice.why}.", err=True)
         mode = _paper_or_simulated(settings, asked_for=wanted == "paper")
     if mode is not TradingMode.SIMULATED:
         _refuse_options(f"{mode.value.lower()} prices", {"--seed": seed})
-        _check_interval(settings, interval_s)
     first_words = [*_mode_lines(settings, mode, SIMULATED_PACE_S if interval_s is None else interval_s)]
     for line in first_words:
         click.echo(line, err=True)
@@ -236,11 +237,13 @@ def _mode_lines(settings: Settings, mode: TradingMode, pace_s: float) -> Iterato
             yield f"SIMULATED: {about}, money is play money, nothing is sent anywhere."
 
 
-def _warn_of_open_env_file(settings: Settings) -> None:
+def _warn_of_open_files(settings: Settings) -> None:
     if any(
         getattr(settings, name.lower()) for name, spec in SETTINGS.items() if spec.secret
     ) and not env_file_is_private(ENV_FILE):
         click.echo("WARNING: .env holds secrets and can be read by others: `chmod 600 .env`.", err=True)
+    for name in settings.open_secret_files:
+        click.echo(f"WARNING: the file that {name} names can be read by others: `chmod 600` it.", err=True)
 
 
 def _check_interval(settings: Settings, interval_s: float | None) -> None:
@@ -267,6 +270,9 @@ def _outside(settings: Settings, session: Session, *, once: bool) -> Iterator[Ca
     outside.started(to_stay=not once)
     try:
         yield outside.after
+    except Exception as e:
+        outside.ended(e)
+        raise
     finally:
         outside.close()
 

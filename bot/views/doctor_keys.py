@@ -34,6 +34,14 @@ def check_keys(settings: Settings) -> Iterator[Check]:
         yield check_kraken_secret(settings.kraken_master_api_secret.reveal())
 
 
+def check_secret_files(settings: Settings) -> Iterator[Check]:
+    """Judge who can read the files that hold secrets; their paths are not shown."""
+    for name in settings.open_secret_files:
+        found = "the file that it names can be read or changed by others"
+        fix = "chmod 600 the file; if others use this machine, make new keys"
+        yield Check(area=AREA, name=name, health=Health.FAIL, found=found, fix=fix)
+
+
 def _orders(settings: Settings) -> Check:
     complete = [venue for venue, pair in _PAIRS.items() if all(getattr(settings, name.lower()) for name in pair)]
     if not complete:

@@ -10,9 +10,6 @@ from bot.domain.orders import OrderState, Purpose
 from bot.domain.snapshot import Snapshot
 from bot.views.text import moment, money, price
 
-ENTRY_LOOKED_AFTER_MIN = 5
-"""A resting entry follows the price this often, and what it buys has no stop before the next look."""
-
 
 def sleep_lines(snapshot: Snapshot) -> list[str]:
     """Say what is unprotected until the next run, and until when that may be."""
@@ -20,15 +17,16 @@ def sleep_lines(snapshot: Snapshot) -> list[str]:
     entries = [*_entries(snapshot)]
     lines = [*alone, *entries, *_remnants(snapshot), *_targets(snapshot)]
     decision = moment(datetime.fromisoformat(snapshot["next_decision_at"]))
+    daily = f"The next daily decision: {decision}."
     silent = [venue["account"] for venue in snapshot["venues"] if not venue["fresh"]]
     if silent:
         lines.append(f"{', '.join(silent)} did not answer: how things stand there is not known now.")
     if alone:
         lines.append("Run again at once, or keep the bot running: what is named above has nothing under it.")
     elif silent:
-        lines.append(f"Run again at once, to ask again. The next daily decision: {decision}.")
+        lines.append(f"Run again at once, to ask again. {daily}")
     elif entries:
-        lines.append(f"Run again within {ENTRY_LOOKED_AFTER_MIN} minutes. The next daily decision: {decision}.")
+        lines.append(f"Run again soon: where an entry fills, each minute until then is one without a stop. {daily}")
     elif any(not position["too_small"] for position in snapshot["positions"]):
         lines.append(f"Every position has its stop on its venue. May sleep until the next daily decision: {decision}.")
     else:
@@ -55,9 +53,12 @@ def _entries(snapshot: Snapshot) -> Iterator[str]:
     for order in snapshot["orders"]:
         if order["purpose"] == Purpose.ENTRY and order["state"] != OrderState.UNKNOWN and order["price"] is not None:
             worth = money(float(order["quantity"]) * float(order["price"]))
+            until, by_then = "with no end", ""
+            if order["expires_at"] is not None:
+                until, by_then = f"until {moment(datetime.fromisoformat(order['expires_at']))}", " by then"
             yield (
-                f"AN ENTRY RESTS: {order['symbol']} on {order['account']}, {worth} at {price(float(order['price']))}. "
-                "What it buys has no stop before the next run."
+                f"AN ENTRY RESTS: {order['symbol']} on {order['account']}, {worth} at {price(float(order['price']))}, "
+                f"{until}. What it buys{by_then} has no stop before the next run."
             )
 
 

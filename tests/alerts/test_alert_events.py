@@ -10,7 +10,7 @@ from alerts_rig import AT, a_cycle, a_reading, a_rejected_order
 from engine_rig import make_rig
 from view_samples import a_guard, a_position, a_snapshot, an_order
 
-from bot.alerts.events import ENTRY_ENDING_LIMITS, AlertWatch, CycleFacts, Event, restart_alert
+from bot.alerts.events import ENTRY_ENDING_LIMITS, KEPT_MAX, AlertWatch, CycleFacts, Event, restart_alert
 from bot.views.status_text import GUARD_WORDS
 
 MINUTE = timedelta(minutes=1)
@@ -141,6 +141,33 @@ def test_halt_by_drawdown_is_told_as_the_limit_only() -> None:
     assert "Now 12.30 %, the limit is 12.00 %" in alert.body
     assert "`resume --reset-drawdown`" in alert.body
     assert told(watch, a_cycle(None, engine_mode="HALTED", reason=reason)) == []
+
+
+def test_bot_that_ends_says_why_and_the_same_reason_once_an_hour() -> None:
+    watch = AlertWatch()
+    alert = watch.ended_alert("kraken: the key may also: withdraw-funds", mode="LIVE", at=AT)
+    assert alert is not None
+    assert (alert.event, alert.title) == (Event.HALT, "LIVE: the bot has ended")
+    assert alert.body.splitlines() == [
+        "The bot has ended: kraken: the key may also: withdraw-funds",
+        "Stops that rest on a venue stay there; all else waits for its next start.",
+        "2026-03-02 14:01 UTC",
+    ]
+    # systemd starts it again every 30 seconds
+    for number in range(1, 60):
+        watch = AlertWatch(json.loads(json.dumps(watch.memory())))
+        again = watch.ended_alert("kraken: the key may also: withdraw-funds", mode="LIVE", at=AT + number * MINUTE)
+        assert again is None
+    assert watch.ended_alert("the ledger cannot be written", mode="LIVE", at=AT + 59 * MINUTE) is not None
+    assert watch.ended_alert("kraken: the key may also: withdraw-funds", mode="LIVE", at=AT + 60 * MINUTE) is not None
+
+
+def test_memory_of_endings_stays_bounded() -> None:
+    watch = AlertWatch()
+    for number in range(3 * KEPT_MAX):
+        watch.ended_alert(f"{number} " + 5000 * "x", mode="LIVE", at=AT)
+    assert len(json.dumps(watch.memory())) < 20_000
+    assert watch.ended_alert(f"{3 * KEPT_MAX - 1} " + 5000 * "x", mode="LIVE", at=AT) is None
 
 
 def test_rejected_order_that_is_sent_each_cycle_is_told_once_a_day() -> None:

@@ -219,6 +219,21 @@ def test_close_gives_the_last_alerts_a_bounded_time_and_keeps_what_is_unsent() -
         assert server.next_message()[0] == "LIVE: halted"
 
 
+def test_address_that_got_no_time_at_the_end_comes_first_the_next_time() -> None:
+    with web_server(HANG) as hanging, web_server() as working:
+        notifier = Notifier(url_of(hanging, working), ALL_ON)
+        notifier.tell(an_alert())
+        notifier.poll(AT)
+        hanging.next_request()
+        notifier.close(AT, wait_s=0.0)
+        memory = json.loads(json.dumps(notifier.memory()))
+        assert [address["failures"] for address in memory["addresses"]] == [1, 0]
+        following = Notifier(url_of(hanging, working), ALL_ON, memory)
+        following.poll(AT + SECOND)
+        assert working.next_message()[0] == "LIVE: halted"
+        following.close(AT + SECOND, wait_s=PATIENCE_S)
+
+
 def test_close_sends_what_has_come_while_a_worker_was_at_work() -> None:
     with web_server() as server:
         notifier = Notifier(url_of(server), ALL_ON)

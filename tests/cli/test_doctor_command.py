@@ -684,3 +684,23 @@ def test_money_lines_without_an_account_are_those_of_the_paper_equity(account: P
 
 def test_money_lines_are_left_out_where_neither_account_nor_settings_answer(folder: Path) -> None:
     assert not [name for area, name in looked(folder, problem="something is wrong") if area == "money"]
+
+
+def test_secret_file_that_others_can_read_fails_without_its_path(folder: Path) -> None:
+    secret = folder / "where-the-key-is"
+    secret.write_text(SECRET)
+    secret.chmod(0o644)
+    result = run_doctor("--json", KRAKEN_MASTER_API_SECRET_FILE=str(secret))
+    assert result.exit_code == 4
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["KRAKEN_MASTER_API_SECRET_FILE"] == {
+        "area": "settings",
+        "name": "KRAKEN_MASTER_API_SECRET_FILE",
+        "health": "fail",
+        "found": "the file that it names can be read or changed by others",
+        "fix": "chmod 600 the file; if others use this machine, make new keys",
+    }
+    assert secret.name not in result.stdout
+    assert SECRET not in result.stdout
+    secret.chmod(0o600)
+    assert "_FILE" not in run_doctor("--json", KRAKEN_MASTER_API_SECRET_FILE=str(secret)).stdout

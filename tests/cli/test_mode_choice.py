@@ -170,3 +170,19 @@ def test_file_that_others_can_read_without_keys_in_it_does_not_stop(folder: Path
     both = load_settings(env_file=Path(".env"), environ=KRAKEN)
     assert not holds_secrets(both)
     check_live(both, why="--live")  # raises nothing
+
+
+@pytest.mark.parametrize("wanted", ["live", None])
+def test_key_from_a_file_that_others_can_read_stops_a_live_start(folder: Path, wanted: str | None) -> None:
+    traded_live(folder)
+    secret = folder / "where-the-key-is"
+    secret.write_text("czk=")
+    secret.chmod(0o640)
+    values = {"KRAKEN_MASTER_API_KEY": "k9", "KRAKEN_MASTER_API_SECRET_FILE": str(secret)}
+    with pytest.raises(ConfigError, match="KRAKEN_MASTER_API_SECRET_FILE: others on this machine can read") as refused:
+        choose_mode(settings(**values), wanted, can_ask=False)
+    assert "czk" not in str(refused.value)
+    assert secret.name not in str(refused.value)
+    assert choose_mode(settings(**values), "paper", can_ask=False).mode is TradingMode.PAPER
+    secret.chmod(0o600)
+    assert choose_mode(settings(**values), wanted, can_ask=False).mode is TradingMode.LIVE

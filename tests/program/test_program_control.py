@@ -67,7 +67,8 @@ def test_control_of_a_running_bot_is_obeyed_within_a_cycle(tmp_path: Path) -> No
         def tell(*command: str) -> None:
             done = bot(tmp_path, *command)
             assert (done.returncode, done.stderr) == (0, "")
-            assert done.stdout.startswith("Told the running bot (SIMULATED). Within a cycle: ")
+            assert done.stdout.startswith("Told the running bot (SIMULATED). Waiting until it takes the command, ")
+            assert "\nTaken. " in done.stdout
 
         tell("pause")
         assert wait_until(tmp_path, program, lambda s: s["engine_mode"] == "REDUCE_ONLY")["positions"] != []

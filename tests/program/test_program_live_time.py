@@ -132,10 +132,13 @@ def test_live_next_days_decision_sells_what_has_lost_its_trend_and_reduces_what_
 def test_live_runs_from_cron_say_what_is_open_and_how_long_they_may_sleep(tmp_path: Path) -> None:
     with noon_exchanges() as site:
         resting = [
-            "AN ENTRY RESTS: BTC/USD on kraken, $65.52 at $59,994.00. What it buys has no stop before the next run.",
-            "AN ENTRY RESTS: ETH/USD on kraken, $65.52 at $2,999.70. What it buys has no stop before the next run.",
-            "AN ENTRY RESTS: SOL/USD on kraken, $65.52 at $149.90. What it buys has no stop before the next run.",
-            f"Run again within 5 minutes. The next daily decision: {decision(site)}",
+            *(
+                f"AN ENTRY RESTS: {coin}/USD on kraken, $65.52 at {price}, until {site.now:%Y-%m-%d} 12:25 UTC. "
+                "What it buys by then has no stop before the next run."
+                for coin, price in (("BTC", "$59,994.00"), ("ETH", "$2,999.70"), ("SOL", "$149.90"))
+            ),
+            "Run again soon: where an entry fills, each minute until then is one without a stop. "
+            f"The next daily decision: {decision(site)}",
         ]
         assert once(tmp_path, site) == resting
         site.pass_time(minutes=4)
@@ -161,8 +164,11 @@ def test_live_run_from_cron_names_what_is_unprotected(tmp_path: Path) -> None:
         assert once(tmp_path, site) == [
             "UNPROTECTED: BTC/USD on coinbase, $32.76: its stop at $55,430.82 does not rest on the venue; the bot "
             "watches it, and only while it runs.",
-            "AN ENTRY RESTS: ETH/USD on coinbase, $32.76 at $2,999.70. What it buys has no stop before the next run.",
-            "AN ENTRY RESTS: SOL/USD on coinbase, $32.76 at $149.90. What it buys has no stop before the next run.",
+            *(
+                f"AN ENTRY RESTS: {coin}/USD on coinbase, $32.76 at {price}, until {site.now:%Y-%m-%d} 12:25 UTC. "
+                "What it buys by then has no stop before the next run."
+                for coin, price in (("ETH", "$2,999.70"), ("SOL", "$149.90"))
+            ),
             "Run again at once, or keep the bot running: what is named above has nothing under it.",
         ]
         assert_books_equal_exchanges(tmp_path, site)

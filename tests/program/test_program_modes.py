@@ -130,8 +130,10 @@ def test_live_once_says_how_long_it_may_sleep(tmp_path: Path) -> None:
     with noon_exchanges() as site:
         done = run_live(tmp_path, site, "--once")
     said = [line for line in done.stderr.splitlines() if line.startswith("LIVE ") and "|" not in line]
-    assert len([line for line in said if line.startswith("LIVE AN ENTRY RESTS: ")]) == 3
-    assert said[-1].startswith("LIVE Run again within 5 minutes. The next daily decision: ")
+    entries = [line for line in said if line.startswith("LIVE AN ENTRY RESTS: ")]
+    # made at noon and some seconds, and ended by its venue 25 minutes later
+    assert [", until " in line and " 12:25 UTC. What it buys by then " in line for line in entries] == [True] * 3
+    assert said[-1].startswith("LIVE Run again soon: where an entry fills, each minute until then is one without a ")
 
 
 def test_live_beside_a_running_live_bot_is_refused(tmp_path: Path) -> None:

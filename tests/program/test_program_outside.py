@@ -7,22 +7,24 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from live_rig import command, noon_exchanges, run_live
+from live_rig import KRAKEN_KEY, KRAKEN_SECRET, command, noon_exchanges, run_live
 from paper_rig import public, wait_for
 from program_rig import bot, running
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "alerts"))
 
-from alerts_rig import WebServer, web_server
+from alerts_rig import HANG, WebServer, web_server
 from http_shell import Fault, FaultKind
 
-from bot.cli.outside import MEMORY_KEY
+from bot.cli.outside import MEMORY_KEY, reason_of
+from bot.domain.errors import InvariantError, LedgerError
 from bot.storage.ledger import SqliteLedger
 
 DEAD = Fault(FaultKind.CLOSE)
@@ -83,6 +85,76 @@ def test_live_tells_of_a_halt_by_the_user(tmp_path: Path) -> None:
         assert titles(server) == []  # told by the bot itself, in its next cycle
         assert run_live(tmp_path, site, "--once", **urls).returncode == 0
         assert titles(server) == ["LIVE: halted"]
+
+
+def test_live_that_ends_itself_tells_why_and_shows_no_key(tmp_path: Path) -> None:
+    # Kraken's rights are learnt late, while the bot runs, and the key may withdraw.
+    with noon_exchanges() as site, web_server() as server:
+        site.kraken_core.keys[KRAKEN_KEY].rights |= {"withdraw-funds"}
+        urls = {"NOTIFY_URLS": alerts_to(server), "NOTIFY_TIER_CHANGE": "off", "NOTIFY_RESTART": "off"}
+        site.kraken_server.inject("*/GetApiKeyInfo", DEAD, count=3)  # the start and its tries
+        done = run_live(tmp_path, site, "--cycles", "3", "--interval", "0.1", **urls)
+        assert done.returncode == 78, done.stderr
+        reason = "kraken: the key may also: withdraw-funds"
+        assert reason in done.stderr
+        ((_, body),) = received(server)
+        sent = json.loads(body)
+        assert sent["title"] == "LIVE: the bot has ended"
+        assert sent["message"].startswith(f"The bot has ended: {reason}")
+        assert [secret for secret in (KRAKEN_KEY, KRAKEN_SECRET, site.key.name) if secret in body] == []
+        # started again at once, and again for nothing: it has been said
+        site.kraken_server.inject("*/GetApiKeyInfo", DEAD, count=3)
+        assert run_live(tmp_path, site, "--cycles", "3", "--interval", "0.1", **urls).returncode == 78
+        assert received(server) == []
+
+
+def test_bot_told_to_stop_tells_of_no_end(tmp_path: Path) -> None:
+    with noon_exchanges() as site, web_server() as server:
+        urls = {"NOTIFY_URLS": alerts_to(server), "NOTIFY_TIER_CHANGE": "off", "NOTIFY_RESTART": "off"}
+        with running(tmp_path, *FAST, **public(site, **urls)) as program:
+            program.wait_for_cycles(2)
+            program.signal(signal.SIGTERM)
+            assert program.wait() == 0
+        assert received(server) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (LedgerError("ledger.sqlite3: the disk is full"), "ledger.sqlite3: the disk is full"),
+        (
+            InvariantError("an error inside the program: KeyError: what-nobody-may-see"),
+            "an error inside the program (InvariantError); its log says which",
+        ),
+        (ValueError("what-nobody-may-see"), "an error inside the program (ValueError); its log says which"),
+    ],
+)
+def test_words_of_an_error_leave_the_machine_only_where_they_are_our_own(error: Exception, said: str) -> None:
+    assert reason_of(error) == said
+
+
+def test_error_behind_an_error_inside_the_program_is_named() -> None:
+    error = InvariantError("an error inside the program: KeyError: what-nobody-may-see")
+    error.__cause__ = KeyError("what-nobody-may-see")
+    assert reason_of(error) == "an error inside the program (KeyError); its log says which"
+
+
+def test_once_waits_for_neither_a_hanging_monitor_nor_a_hanging_service(tmp_path: Path) -> None:
+    with noon_exchanges() as site, web_server(HANG) as monitor, web_server(HANG) as service:
+        plain = bot(tmp_path, "run", "--paper", "--once", **public(site))
+        assert plain.returncode == 0
+        assert bot(tmp_path, "halt", "--mode", "paper", **public(site)).returncode == 0
+        urls = {"HEARTBEAT_URL": beats_to(monitor), "NOTIFY_URLS": f"{alerts_to(service)}?rto=100"}
+        before = time.monotonic()
+        done = bot(tmp_path, "run", "--paper", "--once", **public(site, **urls))
+        took_s = time.monotonic() - before
+        assert (done.returncode, len(received(monitor)), len(received(service))) == (0, 1, 1)
+        # 5 s for the service and 2 s for the monitor, and what a start takes; the patience of a bot that stays is 15 s
+        assert 5 <= took_s < 13, took_s
+        with SqliteLedger(tmp_path / "paper" / "ledger.sqlite3", durable=False) as ledger:
+            memory: Any = ledger.value(MEMORY_KEY)
+        waiting = [message["title"] for message in memory["waiting"]["addresses"][0]["waiting"]]
+        assert "PAPER: halted" in waiting
 
 
 def test_once_from_a_clock_tells_each_thing_once(tmp_path: Path) -> None:

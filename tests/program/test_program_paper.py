@@ -106,15 +106,18 @@ def test_paper_once_from_a_clock_goes_on_and_says_how_long_it_may_sleep(tmp_path
         assert first.stderr.count("| cycle mode=PAPER ") == 1
         said = [line for line in first.stderr.splitlines() if line.startswith("PAPER AN ENTRY RESTS: ")]
         # 0.02184218 x 2,999.70 = 65.52 and 0.43709139 x 149.90 = 65.52
+        until = f"{site.now.date()} 12:25 UTC"  # made at noon and some seconds
         assert said == [
-            f"PAPER AN ENTRY RESTS: {what} What it buys has no stop before the next run."
+            f"PAPER AN ENTRY RESTS: {what}, until {until}. What it buys by then has no stop before the next run."
             for what in (
-                "BTC/USD on kraken, $65.52 at $59,994.00.",
-                "ETH/USD on kraken, $65.52 at $2,999.70.",
-                "SOL/USD on kraken, $65.52 at $149.90.",
+                "BTC/USD on kraken, $65.52 at $59,994.00",
+                "ETH/USD on kraken, $65.52 at $2,999.70",
+                "SOL/USD on kraken, $65.52 at $149.90",
             )
         ]
-        assert "PAPER Run again within 5 minutes. The next daily decision: " in first.stderr
+        assert (
+            "PAPER Run again soon: where an entry fills, each minute until then is one without a stop. " in first.stderr
+        )
         site.put("BTC", 59_700)
         second = bot(tmp_path, "run", "--paper", "--once", **public(site))
         assert "PAPER bought 0.00109210 BTC/USD at 59994.0 on kraken (maker, fee $0.2621)" in second.stderr
@@ -250,6 +253,14 @@ def test_paper_faster_than_five_seconds_on_a_real_exchange_is_wrong_usage(tmp_pa
         done = bot(tmp_path, "run", "--paper", "--once", "--interval", interval, **urls)
     assert_fails(done, 2, f"at least 5 seconds on live prices, was {interval}", "--interval")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_paper_that_is_too_fast_is_refused_before_any_exchange_is_asked(tmp_path: Path) -> None:
+    with noon_exchanges() as site:
+        urls = public(site, COINBASE_API_URL=NOT_THIS_MACHINE)
+        for words in (("run", "--paper"), ("run",)):
+            assert_fails(bot(tmp_path, *words, "--interval", "1", **urls), 2, "at least 5 seconds on live prices")
+        assert requests_made(site) == 0
 
 
 def test_live_faster_than_five_seconds_on_a_real_exchange_is_wrong_usage(tmp_path: Path) -> None:

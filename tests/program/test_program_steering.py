@@ -16,7 +16,7 @@ from program_rig import SECONDS_MAX, Running, bot, pause, running
 from bot.storage.ledger_reader import LedgerReader
 
 FAST = ("run", "--paper", "--interval", "0.1")
-QUEUED = "Told the running bot ({}). Within a cycle: "
+QUEUED = "Told the running bot ({}). Waiting until it takes the command, at most "
 DONE_HERE = "No bot was running; done here ({}). "
 
 
@@ -48,6 +48,7 @@ def tell(folder: Path, expected: str, *command: str, **variables: str) -> None:
     done = bot(folder, *command, **variables)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout.startswith(expected), done.stdout
+    assert ("\nTaken. " in done.stdout) is done.stdout.startswith("Told the running bot")
 
 
 def test_live_account_without_a_bot_is_halted_by_the_command_itself(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 import traceback
 from pathlib import Path
 
 import pytest
 
 from bot.domain.errors import ConfigError
-from bot.settings import Secret, Settings, describe, load_settings
+from bot.settings import Secret, Settings, describe, load_settings, secret_file_is_private
 
 # Made up for these tests: they open nothing.
 BODY = "MHcCAQEEIBkg0notarealkey0notarealkey0notarealkey0oAoGCCqGSM49AwEHo"
@@ -81,6 +82,57 @@ def test_missing_secret_file_is_an_error_that_names_the_setting(tmp_path: Path) 
 
 def test_secret_pasted_where_its_file_belongs_is_not_shown(tmp_path: Path) -> None:
     assert KRAKEN not in error_text(tmp_path, f"KRAKEN_MASTER_API_SECRET_FILE={KRAKEN}\n")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o444])
+def test_secret_file_that_others_can_read_or_change_is_named(tmp_path: Path, mode: int) -> None:
+    key_file = write(tmp_path, KRAKEN, name="kraken")
+    text = f"KRAKEN_MASTER_API_SECRET_FILE={key_file}\n"
+    key_file.chmod(0o600)
+    assert load(tmp_path, text).open_secret_files == ()
+    key_file.chmod(mode)
+    settings = load(tmp_path, text)
+    assert settings.open_secret_files == ("KRAKEN_MASTER_API_SECRET_FILE",)
+    assert settings.kraken_master_api_secret.reveal() == KRAKEN  # paper needs none of this
+
+
+def test_secret_file_that_is_not_used_is_not_judged(tmp_path: Path) -> None:
+    key_file = write(tmp_path, KRAKEN, name="kraken")
+    key_file.chmod(0o644)
+    environ = {"KRAKEN_MASTER_API_SECRET": KRAKEN}
+    path = write(tmp_path, f"KRAKEN_MASTER_API_SECRET_FILE={key_file}\n")
+    assert load_settings(env_file=path, environ=environ).open_secret_files == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "is_credential", "private"),
+    [
+        (0o100600, 1000, False, True),
+        (0o100400, 0, False, True),
+        (0o100440, 0, False, False),
+        (0o100440, 0, True, True),  # as systemd makes it for a service with a user of its own
+        (0o100440, 1000, True, False),
+        (0o100444, 0, True, False),
+        (0o100460, 0, True, False),
+    ],
+)
+def test_only_a_credential_of_systemd_may_be_readable_by_its_group(
+    mode: int, owner: int, is_credential: bool, private: bool
+) -> None:
+    assert secret_file_is_private(mode, owner=owner, is_credential=is_credential) is private
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a credential belongs to root, and only root can make one")
+def test_credential_is_known_by_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    key_file = write(folder, KRAKEN, name="kraken")
+    key_file.chmod(0o440)
+    environ = {"KRAKEN_MASTER_API_SECRET_FILE": str(key_file)}
+    name = ("KRAKEN_MASTER_API_SECRET_FILE",)
+    for place, expected in ((str(folder), ()), (str(tmp_path), name), ("", name)):
+        found = load_settings(env_file=None, environ={**environ, "CREDENTIALS_DIRECTORY": place})
+        assert found.open_secret_files == expected
 
 
 def test_empty_and_binary_secret_files_are_errors(tmp_path: Path) -> None:

@@ -15,9 +15,15 @@ ALL_STOPS_REST = (
 )
 AT_ONCE = "Run again at once, or keep the bot running: what is named above has nothing under it."
 ASK_AGAIN = "Run again at once, to ask again. The next daily decision: 2026-03-03 00:01 UTC."
-SOON = "Run again within 5 minutes. The next daily decision: 2026-03-03 00:01 UTC."
+SOON = (
+    "Run again soon: where an entry fills, each minute until then is one without a stop. "
+    "The next daily decision: 2026-03-03 00:01 UTC."
+)
 # 0.004 x 3,000 = 12
-ENTRY = "AN ENTRY RESTS: ETH/USD on kraken, $12.00 at $3,000.00. What it buys has no stop before the next run."
+ENTRY = (
+    "AN ENTRY RESTS: ETH/USD on kraken, $12.00 at $3,000.00, until 2026-03-02 14:26 UTC. "
+    "What it buys by then has no stop before the next run."
+)
 WATCHED = (
     "UNPROTECTED: BTC/USD on coinbase, $20.00: its stop at $90,000.00 does not rest on the venue; the bot watches it, "
     "and only while it runs."
@@ -28,7 +34,15 @@ def an_entry(**changes: Any) -> Any:
     return an_order(
         account="kraken",
         symbol="ETH/USD",
-        **{"purpose": "entry", "side": "buy", "type": "post_only", "quantity": "0.004", "price": "3000", **changes},
+        **{
+            "purpose": "entry",
+            "side": "buy",
+            "type": "post_only",
+            "quantity": "0.004",
+            "price": "3000",
+            "expires_at": "2026-03-02T14:26:00+00:00",
+            **changes,
+        },
     )
 
 
@@ -83,8 +97,13 @@ def test_one_of_two_positions_unprotected_is_named_alone() -> None:
     assert sleep_lines(snapshot) == [WATCHED, AT_ONCE]
 
 
-def test_resting_entry_asks_for_a_run_within_five_minutes() -> None:
+def test_resting_entry_asks_for_a_run_soon_and_says_why() -> None:
     assert sleep_lines(a_snapshot(orders=[an_entry()])) == [ENTRY, SOON]
+
+
+def test_resting_entry_that_no_venue_ends_says_so() -> None:
+    line = ENTRY.replace("until 2026-03-02 14:26 UTC", "with no end").replace(" by then", "")
+    assert sleep_lines(a_snapshot(orders=[an_entry(expires_at=None)])) == [line, SOON]
 
 
 def test_resting_entry_beside_a_protected_position_asks_for_the_same() -> None:
