@@ -7,10 +7,12 @@ never have two private calls under way (their nonces overtake each other).
 from __future__ import annotations
 
 import logging
+import signal
 import threading
-from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType, ModuleType
+from typing import Any, NoReturn, TypeVar
 
 import tenacity
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
@@ -21,15 +23,22 @@ from bot.ports import Outcome, Rejected, Unknown
 ATTEMPTS = 3
 """Of a read; orders and cancellations are sent once, whatever happens."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0
+WHOLE_ANSWER_S = 30.0
+"""For one request. The client's own timeout starts anew with every byte that comes: a trickle would never end."""
 _REASON_MAX = 300
 
 T = TypeVar("T")
 
 
 def locked_class(plain: type[Any]) -> type[Any]:
-    """A subclass of an exchange's class whose requests are signed and sent one after the other."""
+    """A subclass of an exchange's class whose requests are signed and sent one after the other, each within its time.
+
+    ``fetch`` raises VenueError where the whole answer has not come within ``whole_answer_s``.
+    """
 
     class Locked(plain):  # type: ignore[misc]  # ccxt carries no types
+        whole_answer_s = WHOLE_ANSWER_S
+
         def __init__(self, config: dict[str, Any]) -> None:
             self.one_at_a_time = threading.RLock()
             super().__init__(config)
@@ -38,8 +47,36 @@ def locked_class(plain: type[Any]) -> type[Any]:
             with self.one_at_a_time:
                 return super().fetch2(*args, **kwargs)
 
+        def fetch(self, *args: Any, **kwargs: Any) -> Any:
+            with _deadline(self.whole_answer_s):
+                return super().fetch(*args, **kwargs)
+
     Locked.__name__ = plain.__name__
     return Locked
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise VenueError in the block when its time is up, whatever it waits for: name, handshake, headers or body.
+
+    An alarm signal, because nothing else ends a wait inside the libraries without a thread for each request. Only the
+    main thread can have one; the bot sends nothing from any other.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise VenueError(f"no whole answer within {seconds:g} s")
+
+    handler = signal.signal(signal.SIGALRM, ring)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        # One that rings just now is raised here, where the caller still expects it; no other comes after it.
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
 
 
 class Caller:
@@ -84,7 +121,7 @@ class Caller:
             )
         )
         self._placed_before = errors.DuplicateOrderId
-        self._pause = pause
+        self.pause = pause
         # Its debug lines hold the headers of each request, signatures included.
         logging.getLogger("ccxt").setLevel(logging.WARNING)
 
@@ -95,7 +132,7 @@ class Caller:
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S) + wait_random(0, FIRST_PAUSE_S),
             reraise=True,
-            sleep=self._pause,
+            sleep=self.pause,
         )
         try:
             return retrying(call)

@@ -80,7 +80,10 @@ class CcxtHooks(ABC):
 
     @abstractmethod
     def _cancel(self, venue_order_id: str) -> Outcome:
-        """Ask to cancel; Rejected only where the venue says that the order does not rest. Any error means Unknown."""
+        """Ask to cancel; Rejected only where the venue says that the order does not rest. Any error means Unknown.
+
+        Where the venue cancels later, Accepted comes when it has, or after about two seconds.
+        """
 
     @abstractmethod
     def _find_by_client_id(self, order: Order) -> Mapping[str, Any] | None:

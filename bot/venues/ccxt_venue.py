@@ -30,7 +30,8 @@ CASH = ("USD", "USDC")
 HISTORY_BARS = 720
 """Bars that are fetched at most: what Kraken serves, and so the same warm-up everywhere (quant, correction 8)."""
 FILLS_LOOKED_FOR = timedelta(minutes=10)
-"""After a start, an order or a change of the balance; a fill without one of these is impossible."""
+"""After a start, an order, a question for one, or a change of the balance: else there is no fill, or it is listed late
+and the order, which does not rest, is asked for again and again."""
 LOOKUPS_MAX = 20
 """Of orders that somebody else placed, in one call; the next call goes on."""
 STOPS_PROBED_AGAIN = timedelta(minutes=10)
@@ -67,6 +68,10 @@ class CcxtVenue(CcxtHooks):
         self._has_key = has_key
         self._allow_unknown_rights = allow_unknown_rights
         self._instruments: dict[str, Instrument] = {}
+        self._markets: Sequence[dict[str, Any]] = ()
+        """As they are used; the copy may be none where nothing can be written."""
+        self._unlisted: frozenset[str] = frozenset()
+        """Markets that the venue told of earlier and does not list at present."""
         self._markets_origin = ""
         self._cleared = not has_key
         self._rights: KeyRights | None = None
@@ -91,16 +96,24 @@ class CcxtVenue(CcxtHooks):
         return self._account
 
     def instruments(self) -> Mapping[str, Instrument]:
-        """Markets of the traded coins in USD and USDC, asked anew; the last good copy where the venue is silent."""
+        """Markets of the traded coins in USD and USDC, asked anew; the last good copy where the venue is silent.
+
+        One that was known before and is not in the venue's list stays, closed: what is held there can be sold.
+        """
         now = self._now()
+        copied, at = self._copy.load()
+        copied = self._kept(copied)
         try:
-            wanted = self._told_markets()
+            told = self._told_markets()
+            listed = {market["symbol"] for market in told}
+            known = {market["symbol"]: market for market in (*copied, *self._markets)}
+            missing = (market for symbol, market in known.items() if symbol not in listed)
+            wanted = [*told, *(market | {"active": False, "unlisted": True} for market in missing)]
             origin = "the venue"
         except VenueError:
-            wanted, at = self._copy.load()
-            wanted = self._kept(wanted)
-            if not wanted:
+            if not copied:
                 raise
+            wanted = copied
             origin = f"the copy of {at}"
         self._use_markets(wanted)
         self._markets_origin = origin
@@ -125,7 +138,7 @@ class CcxtVenue(CcxtHooks):
     def _is_wanted(self, market: Mapping[str, Any]) -> bool:
         return bool(market.get("spot")) and market.get("base") in self._coins and market.get("quote") in CASH
 
-    def _use_markets(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+    def _use_markets(self, wanted: Sequence[dict[str, Any]]) -> None:
         """Give the client these markets only: all of them would stay in memory for the life of the process."""
         self._client.set_markets(list(wanted))
         instruments: dict[str, Instrument] = {}
@@ -142,6 +155,8 @@ class CcxtVenue(CcxtHooks):
                 is_open=market["active"] is not False,
             )
         self._instruments = instruments
+        self._markets = wanted
+        self._unlisted = frozenset(market["symbol"] for market in wanted if market.get("unlisted"))
 
     def fees(self) -> FeeSchedule:
         """The user's, else the account's, else the worst published."""
@@ -166,6 +181,9 @@ class CcxtVenue(CcxtHooks):
         """Cash and coins of the account; ``USD.F`` and its like count as held: never free."""
         self._clear_key()
         told = self._caller.read("balances", self._fetch_balance)
+        if not told["total"] and self._balances:
+            # Who has spent everything is told of zeros. Taken for true, this would be booked as a withdrawal.
+            raise VenueError(f"{self._account}: balances: the list is empty, and was not before")
         balances: dict[str, Balance] = {}
         for asset, total in told["total"].items():
             if not total:
@@ -182,17 +200,22 @@ class CcxtVenue(CcxtHooks):
         return balances
 
     def tickers(self) -> Mapping[str, Ticker]:
-        """Best prices of every market of the traded coins."""
+        """Best prices of every market of the traded coins; one that is not listed any more may be without."""
         self._ready()
-        self._tickers = self._caller.read("prices", lambda: self._fetch_tickers(tuple(self._instruments)))
-        return self._tickers
+        listed = tuple(symbol for symbol in self._instruments if symbol not in self._unlisted)
+        found = self._caller.read("prices", lambda: self._fetch_tickers(listed))
+        for symbol in sorted(self._unlisted):  # each alone: where it is gone for good, the others still have prices
+            with suppress(VenueError):
+                found |= self._caller.read(f"price of {symbol}", partial(self._fetch_tickers, (symbol,)))
+        self._tickers = found
+        return found
 
     def candles(self, symbol: str, timeframe: str, since_ms: int) -> Sequence[Candle]:
         """Closed candles that open at or after ``since_ms``, ascending, the newest 720 at most."""
         self._ready()
         length_ms = TIMEFRAME_MS[timeframe]
-        # By the venue's clock where it is known: what this machine's calls closed may still be forming there.
-        now_ms = int((self._now().timestamp() - (self._drift_s or 0.0)) * 1000)
+        # By the venue's clock: what this machine's calls closed may still be forming there.
+        now_ms = int(self._venue_time(self._now()).timestamp() * 1000)
         first_ms = max(since_ms, now_ms - HISTORY_BARS * length_ms)
         first_ms = -(-first_ms // length_ms) * length_ms
         found: dict[int, Candle] = {}
@@ -213,6 +236,7 @@ class CcxtVenue(CcxtHooks):
     def find_order(self, order: Order) -> OrderReport | None:
         """Look an order up by the venue's id, or by the client's where that is all we have."""
         self._clear_key()
+        self._look_for_fills()  # whoever asks misses it among the resting ones: it may have been filled
         known = order.venue_order_id
         told = self._caller.read(
             "order",
@@ -377,6 +401,10 @@ class CcxtVenue(CcxtHooks):
     def _ready(self) -> None:
         if not self._instruments:
             self.instruments()
+
+    def _venue_time(self, moment: datetime) -> datetime:
+        """A moment of this machine's clock as the venue's clock shows it, as far as that is known."""
+        return moment - timedelta(seconds=self._drift_s or 0.0)
 
     def _look_for_fills(self) -> None:
         self._look_for_fills_until = self._now() + FILLS_LOOKED_FOR

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 from bot.domain.account import Fill, Liquidity
 from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
-from bot.domain.market import MS_PER_SECOND, TIMEFRAME_MS, Candle, Ticker
+from bot.domain.market import MS_PER_SECOND, TIMEFRAME_MS, Candle, Ticker, coin_symbol
 from bot.domain.orders import Order, OrderType, Side
 from bot.ports import Accepted, Outcome, Rejected, Unknown
 from bot.venues.ccxt_calls import locked_class
@@ -50,6 +52,8 @@ STATUSES = {"FILLED": "closed", "CANCELLED": "canceled", "EXPIRED": "canceled", 
 """Every other one (PENDING, QUEUED, CANCEL_QUEUED ...) is of a live order."""
 NOT_RESTING = frozenset({"UNKNOWN_CANCEL_ORDER", "ORDER_IS_FULLY_FILLED"})
 """Reasons of a failed cancellation after which nothing is left to cancel."""
+CANCEL_PAUSES_S = (0.0, 0.1, 0.2, 0.4, 0.6, 0.7)
+"""Before each look whether a cancellation has been carried out: two seconds in all."""
 
 
 def coinbase_client(classes: ExchangeClasses, *, url: str, key: str, secret: str, rate_limited: bool) -> Any:
@@ -147,9 +151,14 @@ class CoinbaseVenue(CcxtVenue):
             if not 0 < bid <= ask:
                 continue  # an empty or crossed book has no price
             last = decimal_of(trades[0].get("price")) if trades else bid
-            at = self._now()  # the book is of now; its last trade may be old
+            at = self._now()
+            if trades:  # the book has no time of its own; one without a trade for long may be an old answer
+                traded_at = datetime.fromisoformat(str(trades[0]["time"])) + timedelta(seconds=self._drift_s or 0.0)
+                at = min(at, traded_at)
             tickers |= {name: Ticker(symbol=name, bid=bid, ask=ask, last=last, at=at) for name in names}
-        return tickers
+        # In USDC a coin may trade rarely, where its books are two: how old an answer is shows in the one in dollars.
+        primary = {name: tickers.get(coin_symbol(name), ticker) for name, ticker in tickers.items()}
+        return {name: replace(ticker, at=primary[name].at) for name, ticker in tickers.items()}
 
     def _fetch_candles(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> list[Candle]:
         granularity = GRANULARITIES.get(timeframe)
@@ -219,7 +228,9 @@ class CoinbaseVenue(CcxtVenue):
         match order.type:
             case OrderType.LIMIT:
                 limit = {"base_size": size, "limit_price": f"{order.price:f}", "post_only": order.post_only}
-                return {"limit_limit_gtc": limit}
+                if order.expires_at is None:
+                    return {"limit_limit_gtc": limit}
+                return {"limit_limit_gtd": limit | {"end_time": _iso(self._venue_time(order.expires_at))}}
             case OrderType.IOC:
                 return {"sor_limit_ioc": {"base_size": size, "limit_price": f"{order.price:f}"}}
             case OrderType.MARKET:
@@ -236,10 +247,23 @@ class CoinbaseVenue(CcxtVenue):
             if row.get("order_id") != venue_order_id:
                 continue
             if row.get("success") is True:
+                self._await_end(venue_order_id)
                 return Accepted(venue_order_id=venue_order_id)
             reason = str(row.get("failure_reason"))
             return Rejected(reason=reason) if reason in NOT_RESTING else Unknown(reason=reason)
         return Unknown(reason="the answer does not name the order")
+
+    def _await_end(self, venue_order_id: str) -> None:
+        """Wait while a cancellation is queued: what it holds cannot be sold by the next order before.
+
+        Whatever a look brings, the cancellation has been accepted.
+        """
+        with suppress(Exception):
+            for pause_s in CANCEL_PAUSES_S:
+                self._caller.pause(pause_s)
+                told = self._fetch_order(venue_order_id, "")
+                if told is None or told["status"] != "open":
+                    return
 
     def _fetch_open_orders(self) -> Sequence[Mapping[str, Any]]:
         # PENDING and QUEUED ones are not among them and cannot be asked for together with these; an order that is
@@ -259,7 +283,7 @@ class CoinbaseVenue(CcxtVenue):
 
     def _find_by_client_id(self, order: Order) -> Mapping[str, Any] | None:
         # All products: a filter might miss an order that is listed under the other name of its book.
-        since = order.created_at - timedelta(seconds=self._drift_s or 0.0) - SENT_BEFORE
+        since = self._venue_time(order.created_at) - SENT_BEFORE
         request = {"start_date": _iso(since)}
         for row in self._pages(self._client.v3PrivateGetBrokerageOrdersHistoricalBatch, "orders", request):
             if row.get("client_order_id") == order.client_order_id:
@@ -282,10 +306,12 @@ class CoinbaseVenue(CcxtVenue):
         }
 
     def _fetch_fills(self, since_ms: int) -> list[tuple[str, Fill]]:
+        """Of the traded products; what else the account trades is not the bot's, and may look different."""
         request = {"start_sequence_timestamp": _iso(datetime.fromtimestamp(since_ms / MS_PER_SECOND, UTC))}
         rows = self._pages(self._client.v3PrivateGetBrokerageOrdersHistoricalFills, "fills", request)
+        ours = (row for row in rows if row.get("product_id") in self._client.markets_by_id)
         # Corrections are no trades; what they move shows in the balances.
-        fills = [(str(row["order_id"]), self._fill(row)) for row in rows if row.get("trade_type", "FILL") == "FILL"]
+        fills = [(str(row["order_id"]), self._fill(row)) for row in ours if row.get("trade_type", "FILL") == "FILL"]
         return fills[::-1]  # told newest first
 
     def _fill(self, row: Mapping[str, Any]) -> Fill:

@@ -164,10 +164,6 @@ class KrakenVenue(CcxtVenue):
                 return
         raise VenueError(f"{self._account}: {call}: more than {seen} rows")
 
-    def _venue_time(self, moment: datetime) -> datetime:
-        """A moment of this machine's clock as the venue's clock shows it."""
-        return moment - timedelta(seconds=self._drift_s or 0.0)
-
     # ---- markets and prices
 
     def _fetch_markets(self) -> list[dict[str, Any]]:
@@ -185,7 +181,7 @@ class KrakenVenue(CcxtVenue):
         is_plain = market.get("symbol") == f"{market.get('base')}/{market.get('quote')}" and "." not in market["id"]
         return is_plain and (market["symbol"] == STABLE_PAIR or super()._is_wanted(market))
 
-    def _use_markets(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+    def _use_markets(self, wanted: Sequence[dict[str, Any]]) -> None:
         super()._use_markets(wanted)
         self._instruments.pop(STABLE_PAIR, None)  # asked for its price, not traded
         markets = self._client.markets
@@ -202,8 +198,9 @@ class KrakenVenue(CcxtVenue):
         The price of USDC may be lacking: an account that holds none needs none.
         """
         markets = self._client.markets
-        asked = dict.fromkeys((*symbols, *(symbol for symbol in (STABLE_PAIR,) if symbol in markets)))
-        at = self._now()
+        has_stable = STABLE_PAIR in markets and STABLE_PAIR not in self._unlisted
+        asked = dict.fromkeys((*symbols, *((STABLE_PAIR,) if has_stable else ())))
+        at = self._now()  # all there is: the answer holds no time at all, so that an old one cannot be told here
         told = self._public("Ticker", {"pair": ",".join(markets[symbol]["id"] for symbol in asked)})
         rows = {self._names[name]: row for name, row in told.items() if name in self._names}
         if missing := [symbol for symbol in symbols if symbol not in rows]:
@@ -253,7 +250,8 @@ class KrakenVenue(CcxtVenue):
 
     def _ask_fees(self) -> tuple[Decimal, Decimal]:
         """The highest of the traded pairs, asked of the account: the list of pairs carries none, or old ones."""
-        pairs = ",".join(self._client.markets[symbol]["id"] for symbol in self._instruments)
+        symbols = [symbol for symbol in self._instruments if symbol not in self._unlisted]
+        pairs = ",".join(self._client.markets[symbol]["id"] for symbol in symbols)
         told = self._private("TradeVolume", {"pair": pairs})
         highest = []
         for key in ("fees_maker", "fees"):
@@ -261,7 +259,7 @@ class KrakenVenue(CcxtVenue):
             fees = {
                 self._names[name]: decimal_of(row["fee"]) / 100 for name, row in rows.items() if name in self._names
             }
-            if missing := [symbol for symbol in self._instruments if symbol not in fees]:
+            if missing := [symbol for symbol in symbols if symbol not in fees]:
                 raise VenueError(f"{self._account}: TradeVolume: {key!r} has no {', '.join(missing)}")
             highest.append(max(fees.values()))
         maker, taker = highest
@@ -301,6 +299,8 @@ class KrakenVenue(CcxtVenue):
             form["price"] = f"{price:f}"
         if order.type is OrderType.IOC:
             form["timeinforce"] = "IOC"
+        if order.expires_at is not None:
+            form |= {"timeinforce": "GTD", "expiretm": str(_seconds(self._venue_time(order.expires_at)))}
         if self._drift_s is not None:
             form["deadline"] = f"{self._venue_time(self._now()) + DEADLINE_AFTER:%Y-%m-%dT%H:%M:%SZ}"
         try:
@@ -349,9 +349,9 @@ class KrakenVenue(CcxtVenue):
                 return None
             raise
         row = told.get(venue_order_id)
-        if row is None and told:
-            raise VenueError(f"{self._account}: QueryOrders: the answer has no {venue_order_id}")
-        return None if row is None else self._order(venue_order_id, row)
+        if row is None:  # it says so in words where it does not know an id, and this one it has given itself
+            raise VenueError(f"{self._account}: QueryOrders: the answer is not whole: it has no {venue_order_id}")
+        return self._order(venue_order_id, row)
 
     def _order(self, txid: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """What the shared half reads of ccxt's order structure; a foreign pair keeps the venue's name."""

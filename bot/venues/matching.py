@@ -16,6 +16,8 @@ Prices come in as floats (as candles carry them), money and quantities are Decim
   sale once the bid is above; a stop triggers on ``last`` and sells at the bid. Bars between two
   quotes have the spread of the newest one.
 * A bar whose beginning is told is met only by orders that rested then.
+* Real quotes and bars whose beginning is told end the orders whose time has come. Bars that step are too coarse:
+  there nothing expires.
 * Spot only, one account only. History is bounded to the newest 10,000 fills and ended orders.
 """
 
@@ -185,6 +187,7 @@ class MatchingCore:
             price=order.price,
             stop_price=order.stop_price,
             placed_at=at,
+            expires_at=order.expires_at,
         )
         self._working[working.client_order_id] = working
         if order.type is OrderType.STOP:
@@ -225,6 +228,7 @@ class MatchingCore:
     def on_quote(self, quote: Ticker, at: datetime) -> None:
         """Let the market stand at real prices; what they execute is executed at ``at``."""
         symbol = quote.symbol
+        self._expire(symbol, at)
         if self._quotes.get(symbol) == quote:
             return
         self.learn_spread(quote)
@@ -240,8 +244,10 @@ class MatchingCore:
     def on_range(self, symbol: str, candle: Candle, at: datetime, *, began: datetime | None = None) -> None:
         """Let the price run through a completed bar that ended at ``at``; it is at the close afterwards.
 
-        With ``began`` only orders that rested then meet it, else all that rest.
+        With ``began`` only orders that rested then and had not expired meet it, else all that rest.
         """
+        if began is not None:
+            self._expire(symbol, began)
         self._set_price(symbol, candle.close, at)
         meeting = self._resting(symbol, began)
         if meeting:
@@ -255,6 +261,11 @@ class MatchingCore:
         if known is None or at >= known[1]:  # a bar that comes late must not turn the clock back
             self._prices[symbol] = (price, at)
             self._quotes.pop(symbol, None)
+
+    def _expire(self, symbol: str, now: datetime) -> None:
+        for order in self._resting(symbol):
+            if order.expires_at is not None and order.expires_at <= now:
+                self._end(order, OrderState.CANCELED)
 
     def _resting(self, symbol: str, since: datetime | None = None) -> list[WorkingOrder]:
         """Orders of a symbol that rest, or rested at ``since`` already."""

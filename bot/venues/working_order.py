@@ -30,6 +30,7 @@ class WorkingOrder:
     price: Decimal | None
     stop_price: Decimal | None
     placed_at: datetime
+    expires_at: datetime | None = None
     filled: Decimal = _ZERO
     fee_due: Decimal = _ZERO
     """Exact fees of all fills."""
@@ -65,6 +66,7 @@ def order_to_json(order: WorkingOrder) -> Json:
         "price": None if order.price is None else str(order.price),
         "stop_price": None if order.stop_price is None else str(order.stop_price),
         "placed_at": order.placed_at.isoformat(),
+        "expires_at": None if order.expires_at is None else order.expires_at.isoformat(),
         "filled": str(order.filled),
         "fee_due": str(order.fee_due),
         "fee_paid": str(order.fee_paid),
@@ -73,6 +75,7 @@ def order_to_json(order: WorkingOrder) -> Json:
 
 def order_from_json(data: Mapping[str, str]) -> WorkingOrder:
     """Inverse of ``order_to_json``. Raises KeyError, ValueError or ArithmeticError on anything else."""
+    expires_at = data.get("expires_at")
     return WorkingOrder(
         client_order_id=data["client_order_id"],
         venue_order_id=data["venue_order_id"],
@@ -83,6 +86,7 @@ def order_from_json(data: Mapping[str, str]) -> WorkingOrder:
         price=None if data["price"] is None else Decimal(data["price"]),
         stop_price=None if data["stop_price"] is None else Decimal(data["stop_price"]),
         placed_at=datetime.fromisoformat(data.get("placed_at", _BEFORE_ALL)),
+        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
         filled=Decimal(data["filled"]),
         fee_due=Decimal(data["fee_due"]),
         fee_paid=Decimal(data["fee_paid"]),

@@ -82,6 +82,7 @@ class AccountState:
 
     * ``maker_frac``, ``taker_frac``: fees as fractions, 0 <= maker <= taker, for orders placed from then on.
     * ``open_delay``: how long a new order is PENDING before it reaches the book (0: at once); see ``advance``.
+    * ``cancel_delay``: how long a cancellation that was accepted waits to be carried out (0: at once).
     * ``refuse_triggered_stops``: refuse a stop whose trigger is reached already (Coinbase); else it triggers at once.
     """
 
@@ -101,6 +102,7 @@ class AccountState:
         self.maker_frac = maker_frac
         self.taker_frac = taker_frac
         self.open_delay = timedelta(0)
+        self.cancel_delay = timedelta(0)
         self.refuse_triggered_stops = refuse_triggered_stops
         self._order_ids = order_ids
         self._fill_ids = fill_ids
@@ -170,13 +172,18 @@ class AccountState:
         return order
 
     def cancel(self, order_id: str, now: datetime) -> ExchangeOrder:
-        """Cancel a live order. Raises RefusedError(UNKNOWN_ORDER or NOT_LIVE)."""
+        """Cancel a live order, after ``cancel_delay``; asking again changes nothing.
+
+        Raises RefusedError(UNKNOWN_ORDER or NOT_LIVE).
+        """
         order = self._orders.get(order_id)
         if order is None:
             raise RefusedError(RefusalCode.UNKNOWN_ORDER, order_id)
         if not order.is_live:
             raise RefusedError(RefusalCode.NOT_LIVE, f"{order_id} is {order.status}")
-        self._end(order, Status.CANCELED, now)
+        order.cancel_asked_at = order.cancel_asked_at or now
+        if not self.cancel_delay:
+            self._end(order, Status.CANCELED, now)
         return order
 
     def order(self, order_id: str) -> ExchangeOrder | None:
@@ -217,6 +224,7 @@ class AccountState:
     ) -> None:
         """Put (price, size) levels, best first, at least one a side; trigger stops, then match resting limits."""
         tick = self.markets[symbol].tick_size
+        self.advance(now)
         prices = [price for price, _ in [*reversed(bids), *asks]]
         assert bids, f"{symbol}: a book needs bids"
         assert asks, f"{symbol}: a book needs asks"
@@ -246,11 +254,16 @@ class AccountState:
         self._fractions.setdefault(symbol, deque()).extend(fractions)
 
     def advance(self, now: datetime) -> None:
-        """Let time pass: PENDING orders reach the book, GTD orders expire. Cores call it first in ``handle``."""
+        """Let time pass: PENDING orders reach the book, queued cancellations are done, GTD orders expire.
+
+        Cores call it first in ``handle``.
+        """
         for order in self.live_orders():
             expires_at = order.asked.expires_at
             if expires_at is not None and expires_at <= now:
                 self._end(order, Status.EXPIRED, now)
+            elif order.cancel_asked_at is not None and order.cancel_asked_at + self.cancel_delay <= now:
+                self._end(order, Status.CANCELED, now)
             elif order.status is Status.PENDING and order.created_at + self.open_delay <= now:
                 self._open(order, now)
         self._assert_covered()

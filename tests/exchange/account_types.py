@@ -172,6 +172,8 @@ class ExchangeOrder:
     fill_ids: list[str] = field(default_factory=list)
     ended_at: datetime | None = None
     why_ended: str = ""
+    cancel_asked_at: datetime | None = None
+    """Since when a cancellation is queued; until it is carried out the order is live, and may fill."""
 
     @property
     def is_live(self) -> bool:

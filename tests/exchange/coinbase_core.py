@@ -16,6 +16,7 @@ from account_state import Kind, Market, NewOrder, RefusedError
 from coinbase_catalog import Product, plain
 from coinbase_jwt import UnauthorizedError, verified_claims
 from coinbase_orders import (
+    CANCEL_QUEUED,
     FORMS,
     STATUS_NAMES,
     BadBodyError,
@@ -27,6 +28,7 @@ from coinbase_orders import (
     parsed_time,
     refusal_reason,
     refused_json,
+    status_name,
 )
 from coinbase_reads import Asked, CoinbaseReads, FailedError, Repeats
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -250,16 +252,16 @@ class CoinbaseCore(CoinbaseReads):
         return {"order": order_json(order)}
 
     def _order_history(self, asked: Asked) -> dict[str, Any]:
-        """Newest first. PENDING orders are not OPEN ones; orders that ended part filled are not FILLED ones."""
+        """Newest first. PENDING and CANCEL_QUEUED orders are not OPEN ones, those that ended part filled not FILLED."""
         statuses = asked.many("order_status")
-        unknown = set(statuses) - set(STATUS_NAMES.values())
+        unknown = set(statuses) - {*STATUS_NAMES.values(), CANCEL_QUEUED}
         if unknown:
             raise FailedError(400, "INVALID_ARGUMENT", f"unknown order_status {sorted(unknown)}")
         begin, end = _span(asked, "start_date", "end_date")
         rows = [
             order_json(order)
             for order in reversed(self.account.orders())
-            if (not statuses or STATUS_NAMES[order.status] in statuses)
+            if (not statuses or status_name(order) in statuses)
             and self._wanted(order.asked.symbol, asked)
             and begin <= order.created_at <= end
         ]

@@ -29,6 +29,7 @@ STATUS_NAMES = {
     Status.CANCELED: "CANCELLED",
     Status.EXPIRED: "EXPIRED",
 }
+CANCEL_QUEUED = "CANCEL_QUEUED"
 TIME_IN_FORCE_NAMES = {
     TimeInForce.GTC: "GOOD_UNTIL_CANCELLED",
     TimeInForce.GTD: "GOOD_UNTIL_DATE_TIME",
@@ -182,6 +183,11 @@ def configuration_json(asked: NewOrder) -> Any:
     return json.loads(asked.tags["configuration"])
 
 
+def status_name(order: ExchangeOrder) -> str:
+    """The venue's word for where an order stands."""
+    return CANCEL_QUEUED if order.is_live and order.cancel_asked_at is not None else STATUS_NAMES[order.status]
+
+
 def order_json(order: ExchangeOrder) -> dict[str, Any]:
     """An order as the history shows it."""
     asked = order.asked
@@ -194,7 +200,7 @@ def order_json(order: ExchangeOrder) -> dict[str, Any]:
         "order_configuration": configuration_json(asked),
         "side": asked.side.upper(),
         "client_order_id": asked.client_id,
-        "status": STATUS_NAMES[order.status],
+        "status": status_name(order),
         "time_in_force": TIME_IN_FORCE_NAMES[asked.time_in_force],
         "created_time": told_time(order.created_at),
         "completion_percentage": plain(_completion(order)),
@@ -203,7 +209,7 @@ def order_json(order: ExchangeOrder) -> dict[str, Any]:
         "fee": "",
         "number_of_fills": str(len(order.fill_ids)),
         "filled_value": plain(order.cost),
-        "pending_cancel": False,
+        "pending_cancel": status_name(order) == CANCEL_QUEUED,
         "size_in_quote": in_quote,
         "total_fees": plain(order.fee),
         "size_inclusive_of_fees": in_quote,

@@ -172,6 +172,23 @@ def test_pending_order_is_not_open_until_its_delay_is_over(site: Site) -> None:
     assert site.client.fetch_order(order_id)["status"] == "closed"
 
 
+def test_canceled_order_is_queued_and_not_among_the_open_ones_until_its_delay_is_over(site: Site) -> None:
+    site.fund(USD="100")
+    site.core.account.cancel_delay = timedelta(seconds=2)
+    order_id = site.client.create_order("BTC/USD", "limit", "buy", 0.001, 49000)["id"]
+
+    site.client.cancel_order(order_id)
+
+    queued = site.client.fetch_order(order_id)
+    assert (queued["status"], queued["info"]["pending_cancel"]) == ("CANCEL_QUEUED", True)
+    assert site.client.fetch_open_orders("BTC/USD") == []
+    assert site.available("USD") < 100
+    site.wait(seconds=2)
+    ended = site.client.fetch_order(order_id)
+    assert (ended["status"], ended["info"]["pending_cancel"]) == ("canceled", False)
+    assert site.available("USD") == Decimal(100)
+
+
 def test_immediate_fill_or_kill_and_dated_limits_end_as_they_say(site: Site) -> None:
     site.fund(USD="100")
     params: list[dict[str, Any]] = [

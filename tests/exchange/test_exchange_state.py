@@ -466,6 +466,38 @@ def test_order_with_an_end_expires_then_and_keeps_its_partial_fill() -> None:
     assert state.holding("USD").hold == 0
 
 
+def test_order_whose_end_has_passed_is_not_filled_by_a_later_price() -> None:
+    state = account()
+    end = NOW + timedelta(minutes=1)
+    order = state.place(limit(Side.BUY, "1", "95", time_in_force=TimeInForce.GTD, expires_at=end), NOW)
+    state.set_price("BTC-USD", bid=D("93.9"), ask=D(94), now=end)
+    assert (order.status, order.filled) == (Status.EXPIRED, 0)
+
+
+def test_queued_cancellation_leaves_the_order_live_with_its_hold_until_its_delay_is_over() -> None:
+    state = account()
+    state.cancel_delay = timedelta(seconds=2)
+    order = state.place(limit(Side.BUY, "1", "95"), NOW)
+    state.cancel(order.order_id, NOW)
+    state.cancel(order.order_id, NOW + timedelta(seconds=1))  # which does not begin anew
+    state.advance(NOW + timedelta(seconds=1))
+    assert (order.status, order.ended_at) == (Status.OPEN, None)
+    assert state.holding("USD").hold > 0
+    state.advance(NOW + timedelta(seconds=2))
+    assert (order.status, order.ended_at) == (Status.CANCELED, NOW + timedelta(seconds=2))
+    assert state.holding("USD").hold == 0
+
+
+def test_queued_cancellation_of_an_order_that_fills_meanwhile_comes_too_late() -> None:
+    state = account()
+    state.cancel_delay = timedelta(seconds=2)
+    order = state.place(limit(Side.BUY, "1", "95"), NOW)
+    state.cancel(order.order_id, NOW)
+    state.set_price("BTC-USD", bid=D("93.9"), ask=D(94), now=NOW + timedelta(seconds=1))
+    state.advance(NOW + timedelta(seconds=2))
+    assert (order.status, order.filled) == (Status.FILLED, 1)
+
+
 def test_fees_changed_by_a_test_count_for_later_orders_only() -> None:
     state = account()
     before = state.place(limit(Side.BUY, "1", "95"), NOW)

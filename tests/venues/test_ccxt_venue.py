@@ -238,6 +238,40 @@ def test_markets_without_any_wanted_one_do_not_replace_the_copy() -> None:
     assert copy.at == "yesterday"
 
 
+def test_market_missing_from_the_list_stays_closed_until_it_is_listed_again() -> None:
+    copy = KeptCopy()
+    venue = ListedVenue(copy=copy)
+    venue.answers["markets"] = [market(), market("ETH")]
+    venue.instruments()
+    whole, venue.answers["markets"] = venue.answers["markets"], [market("ETH")]
+    assert {symbol: one.is_open for symbol, one in venue.instruments().items()} == {"ETH/USD": True, BTC: False}
+    assert {kept["symbol"] for kept in copy.markets} == {BTC, "ETH/USD"}
+
+    later = ListedVenue(copy=copy)  # and after a start
+    later.answers["markets"] = [market("ETH")]
+    assert {symbol: one.is_open for symbol, one in later.instruments().items()} == {"ETH/USD": True, BTC: False}
+    later.answers["markets"] = whole
+    assert {symbol: one.is_open for symbol, one in later.instruments().items()} == {BTC: True, "ETH/USD": True}
+
+
+def test_market_missing_from_the_list_stays_though_no_copy_can_be_kept() -> None:
+    copy = KeptCopy()
+    venue = ListedVenue(copy=copy)
+    venue.answers["markets"] = [market(), market("ETH")]
+    venue.instruments()
+    copy.markets = []
+    venue.answers["markets"] = [market("ETH")]
+    assert {symbol: one.is_open for symbol, one in venue.instruments().items()} == {"ETH/USD": True, BTC: False}
+
+
+def test_price_of_a_market_that_is_not_listed_any_more_is_asked_alone() -> None:
+    venue = ListedVenue(copy=KeptCopy(markets=[market()], at="yesterday"))
+    venue.answers["markets"] = [market("ETH")]
+    venue.ready()
+    venue.tickers()
+    assert venue.asked == [("tickers", "ETH/USD"), ("tickers", BTC)]
+
+
 def test_copy_of_a_coin_that_is_not_traded_any_more_is_no_market() -> None:
     venue = ListedVenue(copy=KeptCopy(markets=[market("DOGE")], at="yesterday"))
     venue.answers["markets"] = NO_WAY
@@ -310,6 +344,19 @@ def test_balances_that_fail_are_no_empty_account() -> None:
     venue.answers["balance"] = VenueError("half")
     with pytest.raises(VenueError, match="half"):
         venue.balances()
+
+
+def test_balances_empty_from_the_start_are_an_empty_account_and_after_some_no_answer() -> None:
+    venue = ListedVenue()
+    some, venue.answers["balance"] = venue.answers["balance"], {"total": {}, "free": {}}
+    assert venue.balances() == {}
+    venue.answers["balance"] = some
+    assert venue.balances()
+    venue.answers["balance"] = {"total": {}, "free": {}}
+    with pytest.raises(VenueError, match="kraken: balances: the list is empty, and was not before"):
+        venue.balances()
+    venue.answers["balance"] = {"total": {"USD": D(0)}, "free": {"USD": D(0)}}  # told, and zero
+    assert venue.balances() == {}
 
 
 def test_assets_are_told_only_once_they_are_known() -> None:
@@ -585,6 +632,22 @@ def test_fills_are_asked_for_only_where_one_is_possible() -> None:
     venue.submit(make_order("limit buy", "1", price="90"))
     venue.fills_since(cursor)
     assert venue.times_asked("fills") == 4
+
+
+def test_fills_listed_late_are_asked_for_while_the_order_is_asked_about() -> None:
+    venue = ListedVenue().ready()
+    order = replace(make_order("limit buy", "1", price="90"), venue_order_id="V1")
+    _, cursor = venue.fills_since("")
+    venue.answers["order"] = structure(status="closed", filled="1")
+    for _ in range(3):
+        venue.wait(minutes=11)
+        venue.find_order(order)  # which the engine does in each cycle, until the fill has come
+        fills, cursor = venue.fills_since(cursor)
+        assert list(fills) == []
+    assert venue.times_asked("fills") == 4
+    venue.answers["fills"] = [fill(1, venue.clock.moment - timedelta(minutes=33))]
+    venue.find_order(order)
+    assert [told.fill_id for told in venue.fills_since(cursor)[0]] == ["f1"]
 
 
 def test_fills_after_a_failed_question_are_asked_for_again() -> None:

@@ -160,9 +160,10 @@ def test_product_that_takes_no_orders_is_closed(bench: CoinbaseBench, flag: str)
 
 
 def test_product_that_is_not_online_is_closed(bench: CoinbaseBench) -> None:
-    row = product_json(bench.core.products["BTC-USD"]) | {"status": "delisted"}
-    bench.server.inject("*/market/products", answer({"products": [row]}))
-    assert [market.is_open for market in bench.venue.instruments().values()] == [False]
+    rows = [product_json(product) for product in bench.core.products.values()]
+    rows = [row | {"status": "delisted"} if row["product_id"] == "BTC-USD" else row for row in rows]
+    bench.server.inject("*/market/products", answer({"products": rows}))
+    assert [symbol for symbol, market in bench.venue.instruments().items() if not market.is_open] == [BTC]
 
 
 @pytest.mark.parametrize("fault", NO_JSON.values(), ids=NO_JSON.keys())
@@ -193,6 +194,45 @@ def test_book_that_is_crossed_has_no_price(bench: CoinbaseBench) -> None:
     bench.put("2000", "ETH-USD")
     bench.server.inject("*/BTC-USD/ticker", answer({"trades": [], "best_bid": "101", "best_ask": "100"}))
     assert set(bench.venue.tickers()) == {"ETH/USD", "ETH/USDC"}
+
+
+def traded(bench: CoinbaseBench, *times: str) -> Fault:
+    trades = [{"price": "100", "time": time} for time in times]
+    return answer({"trades": trades, "best_bid": "99.95", "best_ask": "100.05"})
+
+
+@pytest.mark.parametrize(
+    ("times", "at"),
+    [
+        (["2026-11-21T08:00:00.123456Z"], "2026-11-21T08:00:00.123456+00:00"),
+        (["2026-11-21T12:00:31Z"], "2026-11-21T12:00:30+00:00"),  # after NOW: the clocks differ
+        ([], "2026-11-21T12:00:30+00:00"),
+    ],
+    ids=["of this morning", "a second ahead", "none told"],
+)
+def test_price_is_as_old_as_the_last_trade_in_its_book(bench: CoinbaseBench, times: list[str], at: str) -> None:
+    bench.server.inject("*/BTC-USD/ticker", traded(bench, *times))
+    assert {told.at.isoformat() for told in bench.venue.tickers().values()} == {at}
+
+
+def test_price_is_as_old_as_the_last_trade_by_this_machines_clock(bench: CoinbaseBench) -> None:
+    bench.server.inject("*/time", answer({"epochSeconds": str(int(bench.now().timestamp()) - 90)}))
+    bench.venue.measure_drift()
+    bench.server.inject("*/BTC-USD/ticker", traded(bench, "2026-11-21T08:00:00Z"))
+    assert bench.venue.tickers()[BTC].at.isoformat() == "2026-11-21T08:01:30+00:00"
+
+
+def test_price_of_a_second_book_is_as_old_as_the_coins_book_in_dollars(bench: CoinbaseBench) -> None:
+    rows = [product_json(bench.core.products[name]) | {"alias": ""} for name in ("SOL-USD", "SOL-USDC")]
+    venue = bench.new_venue(coins=["SOL"])
+    bench.server.inject("*/market/products", answer({"products": rows}))
+    venue.instruments()
+    bench.server.inject("*/SOL-USD/ticker", traded(bench, "2026-11-21T12:00:29Z"))
+    bench.server.inject("*/SOL-USDC/ticker", traded(bench, "2026-11-20T12:00:00Z"))
+    assert {name: told.at.isoformat() for name, told in venue.tickers().items()} == {
+        "SOL/USD": "2026-11-21T12:00:29+00:00",
+        "SOL/USDC": "2026-11-21T12:00:29+00:00",
+    }
 
 
 def test_candles_are_asked_in_pages_of_300_and_gaps_stay_gaps(bench: CoinbaseBench) -> None:
@@ -266,6 +306,14 @@ def test_balances_of_wallets_that_cannot_pay_an_order_are_not_counted(bench: Coi
     ]
     bench.server.inject("*/accounts", answer({"accounts": rows, "has_next": False, "cursor": ""}))
     assert bench.venue.balances() == {"USD": Balance(asset="USD", free=D(7), used=D(0))}
+
+
+def test_balances_without_any_row_after_some_are_no_answer(bench: CoinbaseBench) -> None:
+    before = bench.venue.balances()
+    bench.server.inject("*/accounts", answer({"accounts": [], "has_next": False, "cursor": ""}))
+    with pytest.raises(VenueError, match="the list is empty, and was not before"):
+        bench.venue.balances()
+    assert bench.venue.balances() == before
 
 
 @pytest.mark.parametrize("cursor", ["", "2"])
@@ -360,7 +408,7 @@ def test_clients_id_reaches_the_wire_as_it_is_and_comes_back(bench: CoinbaseBenc
 def test_each_kind_of_order_is_sent_as_the_venue_writes_it(bench: CoinbaseBench) -> None:
     bench.deposit(BTC="10")
     for kind, options in {
-        "limit buy": {"price": "90", "post_only": True},
+        "limit buy": {"price": "90"},
         "ioc buy": {"price": "102"},
         "ioc sell": {"price": "98"},
         "market sell": {},
@@ -368,13 +416,31 @@ def test_each_kind_of_order_is_sent_as_the_venue_writes_it(bench: CoinbaseBench)
     }.items():
         assert isinstance(bench.venue.submit(make_order(kind, "0.1", client_id=kind, **options)), Accepted)  # type: ignore[arg-type]
     assert [(body["side"], body["order_configuration"]) for body in bench.bodies()] == [
-        ("BUY", {"limit_limit_gtc": {"base_size": "0.1", "limit_price": "90", "post_only": True}}),
+        ("BUY", {"limit_limit_gtc": {"base_size": "0.1", "limit_price": "90", "post_only": False}}),
         ("BUY", {"sor_limit_ioc": {"base_size": "0.1", "limit_price": "102"}}),
         ("SELL", {"sor_limit_ioc": {"base_size": "0.1", "limit_price": "98"}}),
         ("SELL", {"market_market_ioc": {"base_size": "0.1"}}),
         # 90.01 x 0.95 = 85.5095, down to the cent
         ("SELL", {"stop_limit_stop_limit_gtc": stop_fields("0.1", "90.01", "85.50")}),
     ]
+
+
+def test_entry_ends_at_the_venue_by_itself_at_its_time_by_the_venues_clock(bench: CoinbaseBench) -> None:
+    bench.server.inject("*/time", answer({"epochSeconds": str(int(bench.now().timestamp()) - 90)}))
+    bench.venue.measure_drift()
+    order = make_order("limit buy", "0.1", price="90", post_only=True, created_at=bench.now())
+    order = known(order, bench.venue.submit(order))
+    # NOW is 12:00:30, 11:59:00 there, and 25 minutes later is its end.
+    end = "2026-11-21T12:24:00.000000Z"
+    fields = {"base_size": "0.1", "limit_price": "90", "post_only": True, "end_time": end}
+    assert bench.bodies()[0]["order_configuration"] == {"limit_limit_gtd": fields}
+    bench.wait(minutes=23, seconds=29)
+    assert bench.venue.open_orders()
+    bench.wait(seconds=1)
+    assert bench.venue.open_orders() == []
+    report = bench.venue.find_order(order)
+    assert report is not None
+    assert report.state is OrderState.CANCELED
 
 
 def stop_fields(size: str, stop: str, limit_price: str) -> dict[str, str]:
@@ -650,6 +716,28 @@ def test_fills_are_read_from_the_raw_rows_on_all_pages(bench: CoinbaseBench) -> 
     assert asked[0]["start_sequence_timestamp"] == ["2026-11-21T11:00:30.000000Z"]
 
 
+def test_fill_of_a_foreign_product_is_left_out_whatever_it_looks_like(bench: CoinbaseBench) -> None:
+    row = {
+        "entry_id": "x1",
+        "trade_id": "t",
+        "order_id": "nobody's",
+        "trade_time": "2026-11-21T12:00:29Z",
+        "trade_type": "FILL",
+        "price": "61000",
+        "size": "1",
+        "commission": "",
+        "product_id": "BIT-26DEC26-CDE",
+        "side": "BUY",
+    }
+    ours = make_order("ioc buy", "0.1", price="102", client_id="ours")
+    assert isinstance(bench.venue.submit(ours), Accepted)
+    told = bench.venue._client.v3PrivateGetBrokerageOrdersHistoricalFills({})
+    bench.server.inject("*/historical/fills", answer({"fills": [row, *told["fills"]], "cursor": ""}))
+    fills, _ = bench.venue.fills_since("")
+    assert [fill.client_order_id for fill in fills] == ["ours"]
+    assert bench.asked("orders/historical/nobody's") == []
+
+
 def test_fills_end_with_an_empty_page_whatever_its_cursor_says(bench: CoinbaseBench) -> None:
     bench.server.inject("*/historical/fills", answer({"fills": [], "cursor": "7"}))
     assert list(bench.venue.fills_since("")[0]) == []
@@ -748,6 +836,44 @@ def test_cancellation_names_the_order(bench: CoinbaseBench) -> None:
     order = limit(bench, "90", "1", "a")
     assert bench.venue.cancel(order) == Accepted(venue_order_id=str(order.venue_order_id))
     assert bench.bodies("orders/batch_cancel") == [{"order_ids": [order.venue_order_id]}]
+
+
+def test_cancellation_carried_out_later_is_accepted_when_nothing_rests_any_more(bench: CoinbaseBench) -> None:
+    order = limit(bench, "90", "1", "a")
+    bench.account.cancel_delay = timedelta(seconds=0.5)
+    waited: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waited.append(seconds)
+        bench.wait(seconds=seconds)
+
+    bench.caller.pause = pause
+    assert bench.venue.cancel(order) == Accepted(venue_order_id=str(order.venue_order_id))
+    assert bench.account.live_orders() == []
+    assert waited == [0.0, 0.1, 0.2, 0.4]  # after 0.3 s it is queued still
+    report = bench.venue.find_order(order)
+    assert report is not None
+    assert report.state is OrderState.CANCELED
+
+
+def test_cancellation_still_queued_after_two_seconds_is_accepted_and_the_order_live(bench: CoinbaseBench) -> None:
+    order = limit(bench, "90", "1", "a")
+    bench.account.cancel_delay = timedelta(minutes=1)
+    assert isinstance(bench.venue.cancel(order), Accepted)
+    assert sum(bench.pauses) == pytest.approx(2.0)
+    assert bench.venue.open_orders() == []  # as the venue lists them
+    report = bench.venue.find_order(order)
+    assert report is not None
+    assert report.state is OrderState.OPEN
+
+
+@pytest.mark.parametrize("fault", NO_JSON.values(), ids=NO_JSON.keys())
+def test_cancellation_accepted_is_so_whatever_a_look_at_the_order_brings(bench: CoinbaseBench, fault: Fault) -> None:
+    order = limit(bench, "90", "1", "a")
+    bench.server.inject("*/historical/*", fault)
+    assert isinstance(bench.venue.cancel(order), Accepted)
+    assert bench.server.faults_left() == 0
+    assert bench.pauses == [0.0]  # a venue that does not answer is not waited for
 
 
 def result(success: bool, reason: str) -> Fault:

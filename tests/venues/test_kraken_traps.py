@@ -64,7 +64,9 @@ def buy(bench: KrakenBench, name: str = "a") -> Order:
             "limit buy",
             "1.23456789",
             {"price": "90.1", "post_only": True},
-            "type=buy&ordertype=limit&volume=1.23456789&{id}&oflags=post%2Cfciq&price=90.1",
+            # NOW is 12:00:30; 25 minutes later is its end.
+            "type=buy&ordertype=limit&volume=1.23456789&{id}&oflags=post%2Cfciq&price=90.1"
+            f"&timeinforce=GTD&expiretm={int(NOW.timestamp()) + 1500}",
         ),
         (
             "ioc buy",
@@ -104,6 +106,22 @@ def test_stop_is_held_by_the_venue_as_a_stop_and_no_plain_order(bench: KrakenBen
     sent(bench, new_order(bench, "stop sell", "1", stop="90"))
     (resting,) = bench.account.live_orders()
     assert (resting.asked.tags["ordertype"], resting.asked.stop_price, resting.triggered) == ("stop-loss", D(90), False)
+
+
+def test_entry_ends_at_the_venue_by_itself_at_its_time_by_the_venues_clock() -> None:
+    with kraken_bench() as bench:
+        bench.ahead = timedelta(minutes=5)
+        bench.ready()
+        order = sent(bench, new_order(bench, "limit buy", "1", price="90", post_only=True))
+        (resting,) = bench.account.live_orders()
+        assert resting.asked.expires_at == NOW + timedelta(minutes=25)
+        bench.clock.advance(timedelta(minutes=24, seconds=59))
+        assert bench.venue.open_orders()
+        bench.clock.advance(timedelta(seconds=1))
+        assert bench.venue.open_orders() == []
+        report = bench.venue.find_order(order)
+        assert report is not None
+        assert report.state is OrderState.CANCELED
 
 
 # ---- the deadline
@@ -405,10 +423,22 @@ def test_balances_row_is_not_whole_is_a_venue_error_and_not_zero(bench: KrakenBe
         bench.venue.balances()
 
 
-@pytest.mark.parametrize("is_error", [True, False])
-def test_order_unknown_to_the_venue_is_none_however_it_says_so(bench: KrakenBench, is_error: bool) -> None:
-    bench.core.unknown_order_is_error = is_error
+def test_balances_without_any_row_after_some_are_no_answer(bench: KrakenBench) -> None:
+    before = bench.venue.balances()
+    bench.server.inject("*/BalanceEx", answer({}))
+    with pytest.raises(VenueError, match="the list is empty, and was not before"):
+        bench.venue.balances()
+    assert bench.venue.balances() == before
+
+
+def test_order_unknown_to_the_venue_in_its_own_words_is_none(bench: KrakenBench) -> None:
     assert bench.venue.find_order(_known_order(bench)) is None
+
+
+def test_order_with_an_id_of_the_venues_that_is_not_in_its_answer_is_a_venue_error(bench: KrakenBench) -> None:
+    bench.core.unknown_order_is_error = False  # it answers with nothing
+    with pytest.raises(VenueError, match="QueryOrders: the answer is not whole: it has no OAAAAA-AAAAA-AAAAAA"):
+        bench.venue.find_order(_known_order(bench))
 
 
 def test_order_answer_is_about_another_one_is_a_venue_error(bench: KrakenBench) -> None:

@@ -102,6 +102,38 @@ def test_instruments_venue_is_silent_takes_the_copy_and_orders_keep_their_symbol
     assert (report.symbol, report.client_order_id) == (BTC, order.client_order_id)
 
 
+def without(bench: KrakenBench, *pairs: str) -> Fault:
+    """The list of markets as the venue would tell it, were it not for these."""
+    rows = bench.client.publicGetAssetPairs()["result"]
+    return answer({pair: row for pair, row in rows.items() if pair not in pairs})
+
+
+def test_instruments_pair_missing_from_the_list_stays_closed_with_its_price_and_orders(bench: KrakenBench) -> None:
+    bench.ready()
+    order = sent(bench, new_order(bench, "limit buy", "1", price="90"))
+    bench.server.inject("*/AssetPairs", without(bench, "XXBTZUSD", "USDCUSD"))
+    venue = bench.restarted()
+    found = venue.instruments()
+    assert {symbol for symbol, instrument in found.items() if not instrument.is_open} == {BTC}
+    assert set(found) == TRADED
+    assert set(venue.tickers()) == {*TRADED, "USDC/USD"}
+    (report,) = venue.open_orders()
+    assert (report.symbol, report.client_order_id) == (BTC, order.client_order_id)
+    assert not venue.fees().is_fallback
+    assert isinstance(venue.submit(new_order(bench, "limit buy", "1", price="80", name="b")), Accepted)
+
+
+def test_instruments_pair_gone_for_good_leaves_the_others_their_prices_and_fees(bench: KrakenBench) -> None:
+    bench.ready()
+    gone = without(bench, "XXBTZUSD", "USDCUSD")
+    for name in ("XXBTZUSD", "XBTUSD", "XBT/USD", "USDCUSD", "USDC/USD"):
+        bench.core._by_name.pop(name, None)
+    bench.server.inject("*/AssetPairs", gone)
+    venue = bench.restarted()
+    assert set(venue.tickers()) == TRADED - {BTC}
+    assert not venue.fees().is_fallback
+
+
 def test_public_half_without_a_key_knows_prices_and_nothing_of_an_account(bench: KrakenBench) -> None:
     venue = bench.new_venue(has_key=False)
     assert venue.tickers()[BTC].bid == D("99.9")

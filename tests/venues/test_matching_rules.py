@@ -611,6 +611,37 @@ def test_bar_after_a_real_quote_has_its_spread() -> None:
     assert (ticker.bid, ticker.ask, ticker.at) == (D("94.05"), D("95.95"), later(1))  # 95 * 0.99 and 95 * 1.01
 
 
+def resting_until_0025() -> MatchingCore:
+    core = new_core("1000")
+    core.submit(make_order("limit buy", "1", price="90", post_only=True), later(0))  # made at T0
+    return core
+
+
+def test_order_meets_the_bars_that_began_before_its_end_and_no_later_one() -> None:
+    core = resting_until_0025()
+    state = json.loads(json.dumps(core.to_state()))
+    falling = bar(91, 91, 89, 89)
+    core.on_range(BTC, falling, later(1), began=later(24 / 60))
+    assert core.fills_made == 1
+    restarted = reload(state)
+    restarted.on_range(BTC, falling, later(1), began=later(25 / 60))
+    assert restarted.fills_made == 0
+    report = restarted.find_order("a")
+    assert report is not None
+    assert report.state is OrderState.CANCELED
+    assert held(restarted, "USD") == (D(1000), D(0))
+
+
+@pytest.mark.parametrize(("minutes", "fills"), [(24, 1), (25, 0)])
+def test_order_meets_a_real_quote_only_before_its_end(minutes: int, fills: int) -> None:
+    core = resting_until_0025()
+    core.on_quote(
+        Ticker(symbol=BTC, bid=D("88"), ask=D("89"), last=D("88.5"), at=later(minutes / 60)), later(minutes / 60)
+    )
+    assert core.fills_made == fills
+    assert core.open_orders() == []
+
+
 def test_bar_that_began_before_an_order_is_met_only_by_the_older_one() -> None:
     core = with_coins("2")
     core.submit(make_order("stop sell", "1", stop="90", client_id="old"), later(0))

@@ -81,6 +81,7 @@ def new_order(
         post_only=post_only,
         client_id=str(uuid5(NAMESPACE_OID, name)),
         account=bench.venue.account,
+        created_at=bench.now(),
     )
 
 

@@ -59,6 +59,7 @@ def make_order(
     client_id: str = "a",
     symbol: str = BTC,
     account: str = "coinbase",
+    created_at: datetime = T0,
 ) -> Order:
     """``kind`` is ``market buy``, ``limit sell`` and so on."""
     order_type, side = kind.split()
@@ -75,8 +76,8 @@ def make_order(
         stop_price=None if stop is None else D(stop),
         post_only=post_only,
         reason="test",
-        created_at=T0,
-        updated_at=T0,
+        created_at=created_at,
+        updated_at=created_at,
     )
 
 
