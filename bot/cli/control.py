@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,13 +15,15 @@ from bot.cli.env import current_time, settings_for_looking, settings_from
 from bot.cli.modes import check_live
 from bot.cli.options import chosen_mode, mode_option, nothing_recorded_is_3
 from bot.clock import StopSignal
-from bot.domain.errors import BotError
+from bot.domain.errors import BotError, ConfigError
 from bot.domain.modes import TradingMode
+from bot.domain.orders import Purpose
+from bot.engine.engine import Engine
 from bot.settings_schema import Settings
 from bot.storage.control import ControlQueue
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import LockHolder, holder
-from bot.storage.modes import ledger_path
+from bot.storage.modes import ledger_path, mode_folder
 from bot.views.folders import NothingRecordedError, Place, find_place
 
 ATTENDED_POLL_S = 5.0
@@ -87,6 +89,9 @@ def _place(mode_name: str | None) -> Place:
     with nothing_recorded_is_3():
         place = find_place(state_dir, wanted)
     if place.mode is not TradingMode.REPLAY:
+        live = ledger_path(mode_folder(state_dir, TradingMode.LIVE))
+        if wanted is None and place.holder is None and place.mode is not TradingMode.LIVE and live.exists():
+            raise click.UsageError(f"there is a LIVE account too: say --mode live or --mode {place.mode.value.lower()}")
         return place
     found = []
     for mode in _STEERED if wanted is None else ():
@@ -102,7 +107,10 @@ def _command(place: Place, name: str, done: str, **arguments: bool) -> None:
         _tell(place, place.holder, name, **arguments)
         click.echo(f"Taken. {done} `status` shows what came of it.")
         return
-    _without_bot(settings_from(), place.mode, name, lambda session: _queue(session.folder, name, **arguments))
+    try:
+        _without_bot(settings_from(), place.mode, name, lambda session: _queue(session.folder, name, **arguments))
+    except ConfigError as e:
+        raise ConfigError(f"{e}\n`{name}` has done nothing: nothing was cancelled, nothing sold") from e
     click.echo(f"No bot was running; done here ({place.mode}). {done}")
 
 
@@ -173,22 +181,39 @@ def _without_bot(settings: Settings, mode: TradingMode, name: str, tell: Callabl
     until_flat = name == "flatten"
     stop = StopSignal()
     session = _open(settings, mode, stop=stop, command=name)
+    reasons: list[str] = []
     try:
         tell(session)
         for _ in range(FLATTEN_CYCLES_MAX if until_flat else 1):
             was_flat = not session.engine.book.positions
             result = session.engine.cycle(session.clock.now(), decides=False)
             session.after_cycle(result.at)
+            reasons += [f"{order.account}: {reason}" for order, reason in result.rejections]
             if not until_flat or (was_flat and not session.engine.book.positions):
                 break  # one cycle more than the sale takes: a cycle's equity is from before its own orders
             session.clock.wait_until(result.next_cycle_at)
         session.engine.finish()
-        if until_flat and session.engine.book.positions:
-            left = ", ".join(f"{symbol} on {account}" for account, symbol in session.engine.book.positions)
-            raise BotError(f"not everything could be sold yet: {left}; the next `bot.py run` goes on selling")
+        _complain(session.engine, name, reasons)
     finally:
         session.close()
         stop.close()
+
+
+def _complain(engine: Engine, name: str, reasons: Sequence[str]) -> None:
+    """Raise BotError where a command could not do what it is for; ``reasons`` are the venues' own words."""
+    silent = [account.error for account in engine.accounts.values() if not account.fresh]
+    words = "; ".join(dict.fromkeys([*reasons, *silent]))
+    why = f" ({words})" if words else ""
+    if name == "flatten" and engine.book.positions:
+        left = ", ".join(f"{symbol} on {account}" for account, symbol in engine.book.positions)
+        raise BotError(f"not everything could be sold yet: {left}{why}. Say `flatten` again, or sell it at the venue")
+    resting = engine.desk.live(purpose=Purpose.ENTRY)
+    if name != "resume" and resting:
+        left = ", ".join(f"{order.symbol} on {order.account}" for order in resting)
+        raise BotError(
+            f"`{name}` is noted, but these entries could not be cancelled and may still buy: {left}{why}. "
+            f"Say `{name}` again, or cancel them at the venue"
+        )
 
 
 class _NotRunning(click.ClickException):

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import click
 
 from bot.cli.env import ENV_FILE
-from bot.domain.errors import ConfigError
+from bot.domain.errors import BotError, ConfigError
 from bot.domain.modes import TradingMode
 from bot.settings import env_file_is_private
 from bot.settings_schema import SETTINGS, Settings, configured_accounts
+from bot.storage.ledger_reader import LedgerReader
+from bot.storage.lock import holder
 from bot.storage.modes import ledger_path, mode_folder
 
 CONFIRMATION = "live"
@@ -72,6 +74,24 @@ def check_live(settings: Settings, *, why: str) -> None:
             "order is sent with secrets from there. `chmod 600` the file (as systemd's credential it needs nothing), "
             "and if others use this machine, make new keys"
         )
+
+
+def live_left_alone(settings: Settings) -> list[str]:
+    """Warn of real positions and orders that nobody looks after while the bot trades play money; [] without any."""
+    path = ledger_path(mode_folder(settings.state_dir, TradingMode.LIVE))
+    if not path.exists() or holder(path.parent) is not None:
+        return []
+    try:
+        with LedgerReader(path) as reader:
+            snapshot = reader.snapshot()
+    except BotError:
+        return []  # `doctor` says what is wrong with it
+    if snapshot is None or not (snapshot["positions"] or snapshot["orders"]):
+        return []
+    return [
+        f"WARNING: the LIVE account holds {len(snapshot['positions'])} positions and {len(snapshot['orders'])} orders, "
+        "and nobody looks after them while this runs: see `status --mode live`."
+    ]
 
 
 def missing_credentials(settings: Settings) -> list[str]:

@@ -16,7 +16,7 @@ import click
 from bot.bootstrap import Session, open_simulated
 from bot.cli.env import ENV_FILE, current_time, settings_from
 from bot.cli.log import log_cycle, set_up_logging
-from bot.cli.modes import choose_mode, ctrl_c_ends, somebody_is_there
+from bot.cli.modes import choose_mode, ctrl_c_ends, live_left_alone, somebody_is_there
 from bot.cli.replay import run_replay
 from bot.clock import StopSignal
 from bot.domain.modes import TradingMode
@@ -34,6 +34,7 @@ SHORTEST_INTERVAL_S = 5.0
 """Between two cycles that ask an exchange; one on this machine may be asked at any rate."""
 
 DEFAULT_SOURCE = "binance"
+EXIT_UNHEALTHY = 4
 
 
 @click.command()
@@ -139,6 +140,8 @@ def _run_session(
     if mode is not TradingMode.SIMULATED:
         _refuse_options(f"{mode.value.lower()} prices", {"--seed": seed})
     first_words = [*_mode_lines(settings, mode, SIMULATED_PACE_S if interval_s is None else interval_s)]
+    if mode is not TradingMode.LIVE:
+        first_words += live_left_alone(settings)
     for line in first_words:
         click.echo(line, err=True)
     command = f"run --{mode.value.lower()}" + (" --once" if once else "")
@@ -167,10 +170,14 @@ def _run_session(
             )
     finally:
         session.close()
-    if once and mode is not TradingMode.SIMULATED and last is not None and last.snapshot is not None:
+    silent = False
+    if mode is not TradingMode.SIMULATED and last is not None and last.snapshot is not None:
+        silent = not last.snapshot["fresh"]
         for line in sleep_lines(last.snapshot):
             click.echo(f"{mode.value} {line}", err=True)
     click.echo(f"Ended cleanly; the account is kept in {session.folder.resolve()}.", err=True)
+    if once and silent:
+        raise SystemExit(EXIT_UNHEALTHY)
 
 
 def _open(

@@ -61,6 +61,8 @@ class Account:
     stops_rest: bool = True
     """Whether protective stops rest on the venue; else the bot watches the price."""
     usdc_is_off_peg: bool = False
+    unbooked: dict[str, Decimal] = field(default_factory=dict)
+    """Quote asset: what had come in and was in no book when balances and fills had last been read."""
     foreign: Mapping[str, Decimal] = field(default_factory=dict)
     """Coins that the bot did not buy: shown, never counted, never touched."""
     spent: dict[str, float] = field(default_factory=dict)
@@ -153,6 +155,14 @@ class Account:
         rules, ticker = self.rules[market], self.tickers[market]
         half_spread = float((ticker.ask - ticker.bid) / (ticker.ask + ticker.bid))
         return rules.fee_in + rules.fee_out + half_spread
+
+    def note_unbooked(self, booked: Mapping[tuple[str, str], Decimal]) -> None:
+        """Compare balances and books (cash by account and asset); later fills of this cycle are younger than both."""
+        self.unbooked = {
+            asset: max(Decimal(0), self.balances[asset].total - booked.get((self.name, asset), Decimal(0)))
+            for asset in self.quote_assets()
+            if asset in self.balances
+        }
 
     def quote_assets(self) -> set[str]:
         """Assets that count as cash on this account."""

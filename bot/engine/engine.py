@@ -200,6 +200,7 @@ class Engine:
         event = GuardEvent(name=name, active=False, used=drawdown, limit=limit, unit="pct", at=now)
         if command == "halt":
             state.halted_by = state.halted_by or "user"
+            self._end_flatten()
         elif command == "pause":
             state.paused = True
         elif command == "flatten":
@@ -207,9 +208,8 @@ class Engine:
             state.halted_by = state.halted_by or "user"
         elif command == "resume":
             state.paused = False
-            state.flatten = False
+            self._end_flatten()
             self.guards.forget_errors()
-            state.exits = {name: plan for name, plan in state.exits.items() if plan.reason != FLATTEN_REASON}
             if state.halted_by != "drawdown" or arguments.get("reset_drawdown"):
                 state.halted_by = ""
             self.decider.refuser.forget(RefusalCode.PAUSED_BY_USER)
@@ -223,13 +223,18 @@ class Engine:
             self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
             self._keeper.save()
 
+    def _end_flatten(self) -> None:
+        """Sell no more for it: what is left keeps its stops."""
+        self.state.flatten = False
+        self.state.exits = {name: plan for name, plan in self.state.exits.items() if plan.reason != FLATTEN_REASON}
+
     def _settle(self, now: datetime) -> None:
         for account in self.accounts.values():
             if account.fresh:
                 self.desk.settle(account, now)
                 account.find_foreign(self._held_by_asset(account))
-        self.entries.close_finished()
         note_risks(self.book, self.desk, self.state)
+        self.entries.close_finished()
         streak_at = parse_time(self.state.streak_counts_from)
         if streak_at is not None and any(p.opened_at > streak_at for p in self.book.positions.values()):
             self.state.half_size_next = False  # the first re-entry has been made
@@ -252,6 +257,9 @@ class Engine:
                 self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
                 self._keeper.save()
             self.book.apply_flow(flow)
+        for account in self.accounts.values():
+            if account.fresh:
+                account.note_unbooked(self.book.cash)
 
     def _guard(self, now: datetime) -> tuple[GuardReading, ...]:
         equity = self._equity()
@@ -298,6 +306,8 @@ class Engine:
         return tuple(activated)
 
     def _protect(self, now: datetime) -> None:
+        if self.state.flatten and not self.book.positions:
+            self._end_flatten()  # done
         if self.state.flatten or (self.config.halt_flattens and self.state.halted_by == "drawdown"):
             for key in self.book.positions:
                 plan = self.state.exits.setdefault(key_text(*key), ExitPlan("0", FLATTEN_REASON))

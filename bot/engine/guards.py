@@ -118,6 +118,8 @@ class Guards:
             return EngineMode.HALTED, "the drawdown limit was reached; `resume --reset-drawdown` ends the halt"
         if state.halted_by == "fault":
             return EngineMode.HALTED, "halted by an error inside the program; see the log, then `resume`"
+        if state.flatten:
+            return EngineMode.HALTED, "flatten: everything is being sold; `halt` stops the selling, `resume` goes on"
         if state.halted_by:
             return EngineMode.HALTED, "halted by the user; `resume` ends the halt"
         reason = self._why_reduce_only()
@@ -129,8 +131,6 @@ class Guards:
 
     def _why_reduce_only(self) -> str:
         state = self._state
-        if state.flatten:
-            return "flatten: everything is being sold"
         if state.paused:
             return "paused by the user; `resume` ends the pause"
         if self._config.follows_master:

@@ -164,7 +164,9 @@ def reach_views(
             stop = exits.stop_distance(history.atr(), price, STOP_ATR[config.strategy])
             volatility = history.volatility()
             if math.isnan(stop) or math.isnan(volatility):
-                days = (RefusalCode.HISTORY_TOO_SHORT, HISTORY_NEEDED_DAYS, float(len(history)), "days")
+                days: Reason = (RefusalCode.HISTORY_TOO_SHORT, HISTORY_NEEDED_DAYS, float(len(history)), "days")
+                if len(history) == 0:  # nobody has told any prices yet: no day of waiting helps
+                    days = RefusalCode.VENUE_UNKNOWN, 0.0, 0.0, "count"
                 views.append(_unknown(account.name, symbol, days))
                 continue
             plan = plan_of(

@@ -10,11 +10,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from bot.books.book import Book
+from bot.books.positions import Position
 from bot.domain.account import DustEvent, Flow
 from bot.engine.account import key_text
 from bot.engine.desk import OrderDesk
 from bot.engine.protect import is_entering
-from bot.engine.state import EngineState
+from bot.engine.state import EngineState, parse_time
 from bot.ports import Ledger
 
 RISKS_KEPT = 50
@@ -41,8 +42,16 @@ def rebuilt_book(ledger: Ledger, state: EngineState) -> Book:
 
 
 def note_risks(book: Book, desk: OrderDesk, state: EngineState) -> None:
-    """Tell the books what a new position risks, once its entry has ended: quantity x distance to its first stop."""
+    """Tell the books what a new position risks: quantity x distance to its first stop.
+
+    While its first entry is under way R grows with it: a position that is stopped out before is a result too.
+    """
     for (account, symbol), position in book.positions.items():
+        plan_of_entry = state.entry_plans.get(key_text(account, symbol))
+        started_at = parse_time(plan_of_entry.started_at) if plan_of_entry is not None else None
+        if plan_of_entry is not None and started_at is not None and position.opened_at >= started_at:
+            _note(book, state, position, float(position.cost) * plan_of_entry.stop_frac)
+            continue
         if position.initial_risk_usd is not None or is_entering(state, desk, (account, symbol)):
             continue
         frac = state.entry_stop_frac.get(key_text(account, symbol))
@@ -53,10 +62,14 @@ def note_risks(book: Book, desk: OrderDesk, state: EngineState) -> None:
         elif plan is not None:  # filled while its entry was being taken back: the stop was placed at once
             risk = float(position.cost - position.quantity * Decimal(plan.first_stop_price))
         if risk > 0:
-            book.set_initial_risk(account, symbol, Decimal(repr(risk)))
-            state.initial_risks[_risk_name(account, symbol, position.opened_at)] = risk
+            _note(book, state, position, risk)
     while len(state.initial_risks) > RISKS_KEPT:
         del state.initial_risks[next(iter(state.initial_risks))]
+
+
+def _note(book: Book, state: EngineState, position: Position, risk: float) -> None:
+    book.set_initial_risk(position.account, position.symbol, Decimal(repr(risk)))
+    state.initial_risks[_risk_name(position.account, position.symbol, position.opened_at)] = risk
 
 
 def _risk_name(account: str, symbol: str, opened_at: datetime) -> str:

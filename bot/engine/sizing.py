@@ -219,11 +219,8 @@ class Sizing:
 
     def _free_on(self, account: Account, quote: str = "") -> float:
         """Free cash of an account; what has come in and is in no book yet is not spent before it counts as equity."""
-        unbooked = Decimal(0)
-        for asset in [quote] if quote else account.quote_assets():
-            if asset in account.balances:
-                booked = self._book.cash.get((account.name, asset), Decimal(0))
-                unbooked += max(Decimal(0), account.balances[asset].total - booked)
+        assets = [quote] if quote else account.quote_assets()
+        unbooked = sum((account.unbooked.get(asset, Decimal(0)) for asset in assets), Decimal(0))
         return max(0.0, account.free_cash_usd(quote) - float(unbooked) - self._desk.doubtful_usd(account.name, quote))
 
     def _bare(self, coin: Coin, standing: Standing, trades: int) -> Holdings:

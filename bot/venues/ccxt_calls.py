@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import localcontext
 from types import FrameType, ModuleType
 from typing import Any, NoReturn, TypeVar
 
@@ -79,6 +80,12 @@ def _deadline(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
 
 
+def _apart(call: Callable[[], T]) -> T:
+    """Call with a decimal context of its own: ccxt changes rounding and traps of the one that it finds."""
+    with localcontext():
+        return call()
+
+
 class Caller:
     """Calls one client. ``errors`` is ccxt's module of error classes; no text that leaves here holds a secret.
 
@@ -135,7 +142,7 @@ class Caller:
             sleep=self.pause,
         )
         try:
-            return retrying(call)
+            return retrying(lambda: _apart(call))
         except VenueError as e:
             words = str(e).removeprefix(f"{self.account}: ")
             raise VenueError(f"{self.account}: {what}: {self.hide(words)}") from None
@@ -145,7 +152,7 @@ class Caller:
     def send(self, call: Callable[[], T]) -> T | Outcome:
         """Send an order once; an error becomes the outcome that it stands for."""
         try:
-            return call()
+            return _apart(call)
         except self._placed_before as e:  # by an answer that was lost; a kind of InvalidOrder
             return Unknown(reason=self.words(e))
         except self._not_placed as e:
@@ -161,7 +168,7 @@ class Caller:
     def send_cancel(self, call: Callable[[], Outcome]) -> Outcome:
         """Send a cancellation once; after any error nobody knows whether the order still rests."""
         try:
-            return call()
+            return _apart(call)
         except Exception as e:  # noqa: BLE001 - whatever broke, the order may rest
             return Unknown(reason=self.words(e))
 

@@ -83,6 +83,8 @@ class CcxtVenue(CcxtHooks):
         self._stops_probed_at: datetime | None = None
         self._balances: dict[str, Balance] | None = None
         self._tickers: dict[str, Ticker] = {}
+        self._problem = ""
+        """Why the account did not answer when it was asked last."""
         self._client_ids: dict[str, str] = {}
         """Venue's order id: the client's, '' for an order without one."""
         self._look_for_fills_until = datetime.min.replace(tzinfo=UTC)
@@ -179,8 +181,13 @@ class CcxtVenue(CcxtHooks):
 
     def balances(self) -> Mapping[str, Balance]:
         """Cash and coins of the account; ``USD.F`` and its like count as held: never free."""
-        self._clear_key()
-        told = self._caller.read("balances", self._fetch_balance)
+        try:
+            self._clear_key()
+            told = self._caller.read("balances", self._fetch_balance)
+        except (VenueError, KeyRefusedError) as e:
+            self._problem = str(e)
+            raise
+        self._problem = ""
         if not told["total"] and self._balances:
             # Who has spent everything is told of zeros. Taken for true, this would be booked as a withdrawal.
             raise VenueError(f"{self._account}: balances: the list is empty, and was not before")
@@ -358,7 +365,7 @@ class CcxtVenue(CcxtHooks):
 
     def report(self, *, ask: bool = True) -> VenueReport:
         """What there is to tell about this account; with ``ask`` everything is asked now, else as it was told last."""
-        problem = ""
+        problem = "" if ask else self._problem
         try:
             if ask:
                 self.measure_drift()

@@ -403,7 +403,7 @@ class KrakenVenue(CcxtVenue):
             told = self._private("AddOrder", form)
         except Exception as e:
             if self._caller.is_a(e, "InsufficientFunds"):
-                return True, "understood; nothing is there to protect yet"
+                return True, "the venue understood a stop-loss order"
             if self._is_unsupported(str(e)):
                 return False, self._caller.words(e)
             raise

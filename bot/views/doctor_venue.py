@@ -53,6 +53,14 @@ def cash_of(report: VenueReport) -> Decimal | None:
     return sum((Decimal(report.assets.get(name, "0")) for name in (*CASH, EARNING)), Decimal(0))
 
 
+def _cure(report: VenueReport) -> str:
+    """What mends a silence, by the class of error that its text names."""
+    name = report.account.upper()
+    if "AuthenticationError" in report.problem or "InvalidNonce" in report.problem:
+        return f"copy {name}'s key and secret again, whole; put the clock right; let no other program use the key"
+    return f"check network and {name}_API_URL; the venue may be down: look again later"
+
+
 def _answer(area: str, report: VenueReport, now: datetime, *, told_to_bot: bool) -> Check:
     age = now - datetime.fromisoformat(report.at)
     when = f"as the running bot was told {duration(age.total_seconds())} ago" if told_to_bot else "asked just now"
@@ -62,7 +70,7 @@ def _answer(area: str, report: VenueReport, now: datetime, *, told_to_bot: bool)
             name="answer",
             health=Health.FAIL if report.has_key else Health.WARN,
             found=f"{report.problem} ({when})",
-            fix=f"check network and {report.account.upper()}_API_URL; the venue may be down: look again later",
+            fix=_cure(report),
         )
     if told_to_bot and age > OLD_AFTER:
         fix = "look into the bot's log: it asks its venues daily"

@@ -1,4 +1,4 @@
-"""What `run --once` says at its end: how long it may sleep, and what nobody looks after meanwhile."""
+"""What a run says at its end: how long it may sleep, and what nobody looks after meanwhile."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def sleep_lines(snapshot: Snapshot) -> list[str]:
     lines = [*alone, *entries, *_remnants(snapshot), *_targets(snapshot)]
     decision = moment(datetime.fromisoformat(snapshot["next_decision_at"]))
     daily = f"The next daily decision: {decision}."
-    silent = [venue["account"] for venue in snapshot["venues"] if not venue["fresh"]]
-    if silent:
-        lines.append(f"{', '.join(silent)} did not answer: how things stand there is not known now.")
+    silent = [venue for venue in snapshot["venues"] if not venue["fresh"]]
+    for venue in silent:
+        why = f" ({venue['problem']})" if venue["problem"] else ""
+        lines.append(f"{venue['account']} did not answer{why}: how things stand there is not known now.")
     if alone:
         lines.append("Run again at once, or keep the bot running: what is named above has nothing under it.")
     elif silent:

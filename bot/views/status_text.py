@@ -263,11 +263,11 @@ def _positions(model: StatusModel, look: Look) -> Iterator[Line]:
             look,
             indent=INDENT * 2,
         )
-        text, style = _stop_words(position)
+        text, style = _stop_words(position, running=model.holder is not None)
         yield from wrapped(text, look, indent=INDENT * 2, style=style)
 
 
-def _stop_words(position: PositionView) -> tuple[str, Style]:
+def _stop_words(position: PositionView, *, running: bool) -> tuple[str, Style]:
     stop = position["stop_price"]
     if position["too_small"]:
         return f"dust: {money(position['value_usd'])} too small to sell; written off if it stays so", Style.DIM
@@ -275,6 +275,8 @@ def _stop_words(position: PositionView) -> tuple[str, Style]:
         return "no stop yet: it follows in the next cycle", Style.BAD
     resting, watched = position["stop_resting"], position["stop_watched"]
     where = "resting on the venue" if resting else "watched by the bot only, not resting" if watched else "being placed"
+    if not resting and not running:
+        where = "NOT on the venue, and no bot runs: nothing protects it"
     loss = (position["price"] - stop) * float(position["quantity"])
     away = f", {percent((1 - stop / position['price']) * 100)} below" if position["price"] > 0 else ""
     text = f"stop {price(stop)}, {where}{away}: {money(loss)} from here"

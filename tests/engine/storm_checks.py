@@ -661,7 +661,8 @@ class Checker:
             gain = mean * stop - fee_in - taker * (1 + mean * stop) - SLIPPAGE
             reward = gain / (stop + fee_in + taker * (1 - stop) + SLIPPAGE)
         else:
-            trades = [t for t in self.rig.engine.book.trades if t.initial_risk_usd]
+            # Crumbs that were never sold are no results.
+            trades = [t for t in self.rig.engine.book.trades if t.initial_risk_usd and t.sold_quantity]
             results = [float(t.net_pnl / t.initial_risk_usd) for t in trades if t.initial_risk_usd][-40:]
             if len(results) < 21 or self.rig.now - trades[-1].closed_at > timedelta(days=10):
                 return  # too few, or faded: nothing is measured

@@ -513,14 +513,15 @@ def test_addition_that_buys_a_part_moves_the_stop_when_it_ends(tmp_path: Path) -
     assert rig.engine.state.entry_stop_frac == {}
 
 
-def test_risk_of_a_position_is_settled_when_its_entry_has_ended(tmp_path: Path) -> None:
+def test_risk_of_a_position_grows_until_its_entry_has_ended(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
     rig.first_cycle()
     rig.venue.core.next_fill_fraction = D("0.5")
     rig.cycle(BTC=99.9)
     rig.cycle(after_s=FIVE_MINUTES, BTC=100.5)
     position = rig.engine.book.positions["coinbase", BTC]
-    assert position.initial_risk_usd is None
+    # Half of $18 so far, times 9.40631 / 100.
+    assert float(position.initial_risk_usd or 0) == pytest.approx(9.0 * 0.0940631, abs=1e-5)
     assert list(rig.engine.state.entry_plans) == [NAME]
     rig.cycle(BTC=100.4)
     position = rig.engine.book.positions["coinbase", BTC]

@@ -245,3 +245,50 @@ def test_fill_of_a_crumb_more_than_was_asked_for_is_booked_as_the_venue_says(tmp
     rig.cycle()
     assert rig.orders(Purpose.ENTRY)[0].state is S.FILLED
     assert rig.engine.book.positions["coinbase", BTC].quantity == crumb.quantity
+
+
+def test_position_stopped_out_while_its_entry_is_under_way_is_a_loss_of_one_r(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    rig.venue.core.next_fill_fraction = D("0.5")
+    rig.cycle(BTC=99.9)  # half of it; the rest rests
+    assert len(rig.entries()) == 1
+    rig.cycle(BTC=90.0)  # through the rest and the stop of the half at once
+    for _ in range(3):
+        rig.cycle()
+    trades = rig.engine.book.trades
+    assert [trade.initial_risk_usd is not None for trade in trades] == [True] * len(trades) != []
+
+
+def test_halt_ends_a_flatten_that_could_not_be_carried_out(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    rig.control.put("flatten")
+    rig.venue.silence()
+    assert "everything is being sold" in rig.cycle().reason
+    rig.control.put("halt")
+    rig.cycle()
+    rig.venue.speak()
+    assert "halted by the user" in rig.cycle().reason
+    assert rig.orders(Purpose.EXIT) == []
+    assert_protected(rig)
+
+
+def test_flatten_that_is_done_sells_no_later_position(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    rig.control.put("flatten")
+    rig.cycle()
+    result = rig.cycle()
+    assert rig.engine.state.flatten is False
+    assert (result.mode, rig.engine.book.positions) == (EngineMode.HALTED, {})
+
+
+def test_fill_of_this_cycle_is_not_taken_for_money_that_has_just_come_in(tmp_path: Path) -> None:
+    # $18 of $100 rest at 99.95; 20 minutes later they are bought across the spread, in the middle of the cycle.
+    rig = make_rig(tmp_path, cash={"kraken": "100"}, crossing_accounts=frozenset({"kraken"}))
+    rig.first_cycle()
+    rig.cycle(after_s=1200.0)
+    (account,) = rig.engine.accounts.values()
+    assert [o.state for o in rig.orders(Purpose.ENTRY)] == [S.CANCELED, S.FILLED]
+    assert account.unbooked == {"USD": D(0)}
+    free = rig.engine.decider.sizing._free_on(account, "USD")
+    assert free == pytest.approx(100 - 18.0 * 1.004, abs=0.2)

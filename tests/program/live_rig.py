@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,8 +142,8 @@ class Exchanges:
         ):
             with server.locked():
                 step = D("0.1")
-                middle = D(str(price)).quantize(step)
-                half = max(step, (middle * D("0.0001")).quantize(step))
+                middle = D(str(price)).quantize(step, ROUND_HALF_EVEN)
+                half = max(step, (middle * D("0.0001")).quantize(step, ROUND_HALF_EVEN))
                 now = server.clock.now()
                 account.set_price(markets[coin], bid=middle - half, ask=middle + half, last=middle, now=now)
                 # At Coinbase one book under two names, at Kraken one of its own.

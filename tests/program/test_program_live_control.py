@@ -7,6 +7,8 @@ from pathlib import Path
 from live_rig import (
     D,
     Event,
+    Fault,
+    FaultKind,
     assert_books_equal_exchanges,
     command,
     events,
@@ -81,3 +83,28 @@ def test_live_commands_without_keys_touch_nothing(tmp_path: Path) -> None:
         assert len(site.live_orders()) == 3
         assert_books_equal_exchanges(tmp_path, site)
         assert orders_sent(tmp_path) == {"entry open": 3}
+
+
+def test_live_halt_that_a_silent_venue_hinders_says_which_entries_may_still_buy(tmp_path: Path) -> None:
+    with noon_exchanges() as site:
+        assert run_live(tmp_path, site, "--once").returncode == 0
+        site.kraken_server.inject("*", Fault(FaultKind.REPLY), count=100_000)
+        halted = command(tmp_path, site, "halt")
+        assert halted.returncode == 1
+        assert "could not be cancelled and may still buy: BTC/USD on kraken, ETH/USD on kraken" in halted.stderr
+        site.kraken_server.clear_faults()
+        assert command(tmp_path, site, "halt").returncode == 0
+        assert site.live_orders() == []
+        assert_books_equal_exchanges(tmp_path, site)
+
+
+def test_play_money_beside_a_live_account_warns_and_is_not_steered_in_its_place(tmp_path: Path) -> None:
+    with noon_exchanges() as site:
+        assert run_live(tmp_path, site, "--once").returncode == 0
+        played = command(tmp_path, site, "run", "--simulated", "--once")
+        assert "the LIVE account holds 0 positions and 3 orders, and nobody looks after them" in played.stderr
+        unclear = command(tmp_path, site, "flatten", "--yes")
+        assert (unclear.returncode, unclear.stdout) == (2, "")
+        assert "--mode live" in unclear.stderr
+        assert command(tmp_path, site, "flatten", "--yes", "--mode", "live").returncode == 0
+        assert site.live_orders() == []

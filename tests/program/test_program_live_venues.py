@@ -115,11 +115,13 @@ def test_live_stop_that_cannot_rest_is_watched_and_shown_as_such(tmp_path: Path)
             bot.wait_cycles(1)
             site.dip_and_return("BTC")
             bot.wait_cycles(1)
+            watched = command(tmp_path, site, "status").stdout
             assert bot.stop() == 0
+        assert "watched by the bot only, not resting" in watched
         assert_books_equal_exchanges(tmp_path, site)
         [position] = live_snapshot(tmp_path, site)["positions"]
         assert (position["stop_watched"], position["stop_resting"]) == (True, False)
-        assert "watched by the bot only, not resting" in command(tmp_path, site, "status").stdout
+        assert "NOT on the venue, and no bot runs: nothing protects it" in command(tmp_path, site, "status").stdout
         site.put("BTC", 55_000.0)
         with live_bot(tmp_path, site) as bot:
             bot.wait_cycles(1)

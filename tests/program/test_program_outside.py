@@ -207,7 +207,7 @@ def test_heartbeat_is_sent_after_each_good_cycle_and_after_no_other(tmp_path: Pa
         assert received(server) == [("/beat-token", "")]
         site.coinbase_server.inject("*/products/*", DEAD, count=1000)
         silent = bot(tmp_path, "run", "--paper", "--once", **urls)
-        assert silent.returncode == 0
+        assert silent.returncode == 4
         assert "coinbase did not answer" in silent.stderr
         assert received(server) == []
         site.coinbase_server.clear_faults()

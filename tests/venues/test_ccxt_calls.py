@@ -7,6 +7,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Underflow, getcontext, localcontext
 from typing import Any
 
 import pytest
@@ -247,3 +248,17 @@ def test_locked_class_is_free_again_after_an_error_and_keeps_its_name() -> None:
     assert could_enter_elsewhere(client)
     assert type(client).__name__ == "Plain"
     assert isinstance(client, Plain)
+
+
+def test_calls_leave_the_decimal_context_as_it_was() -> None:
+    # decimal_to_precision of ccxt sets rounding and a trap of the context that it finds.
+    def change() -> int:
+        getcontext().rounding = ROUND_HALF_UP
+        getcontext().traps[Underflow] = True
+        return 1
+
+    caller, _ = new_caller()
+    with localcontext() as context:
+        context.rounding, context.traps[Underflow] = ROUND_HALF_EVEN, False
+        assert (caller.read("x", change), caller.send(change)) == (1, 1)
+        assert (getcontext().rounding, getcontext().traps[Underflow]) == (ROUND_HALF_EVEN, False)

@@ -127,10 +127,15 @@ def test_silent_venue_is_asked_again_soon() -> None:
     assert sleep_lines(snapshot) == ["kraken did not answer: how things stand there is not known now.", ASK_AGAIN]
 
 
-def test_two_silent_venues_are_named_in_one_line() -> None:
-    snapshot = a_snapshot(venues=[a_venue(fresh=False), a_venue(account="kraken", fresh=False)])
-    line = "coinbase, kraken did not answer: how things stand there is not known now."
-    assert sleep_lines(snapshot) == [line, ASK_AGAIN]
+def test_two_silent_venues_are_named_each_with_its_reason() -> None:
+    refused = a_venue(account="kraken", fresh=False, problem="kraken: balances: AuthenticationError: Invalid key")
+    snapshot = a_snapshot(venues=[a_venue(fresh=False), refused])
+    assert sleep_lines(snapshot) == [
+        "coinbase did not answer: how things stand there is not known now.",
+        "kraken did not answer (kraken: balances: AuthenticationError: Invalid key): how things stand there is not "
+        "known now.",
+        ASK_AGAIN,
+    ]
 
 
 def test_silent_venue_beside_an_unprotected_position_names_both() -> None:
