@@ -31,6 +31,7 @@ from bot.storage.control import ControlQueue
 from bot.storage.ledger import SqliteLedger
 from bot.storage.lock import ModeLock
 from bot.storage.modes import PAPER_ACCOUNTS_NAME, STATE_FILE_NAME, ledger_path, mode_folder
+from bot.storage.paper_store import AccountsFile
 from bot.storage.simulation_store import SimulationStore
 from bot.storage.state_file import JsonStateFile
 from bot.venues.builtin_market import BuiltinMarket
@@ -45,7 +46,7 @@ __all__ = [
     "PAPER_ACCOUNTS",
     "Session",
     "engine_config_of",
-    "half_missing",
+    "ledger_beside",
     "open_replay",
     "open_simulated",
     "paper_fees",
@@ -168,15 +169,8 @@ def open_simulated(
     with ExitStack() as stack:
         stack.enter_context(ModeLock(folder, now=now, command=command))
         store = SimulationStore(JsonStateFile(folder / PAPER_ACCOUNTS_NAME, durable=False))
-        if store.stored and not ledger_path(folder).exists():
-            raise ConfigError(half_missing(folder, ledger_path(folder)))
-        # The ledger is made first: a start that is killed between the two leaves an empty one, which is no account yet.
-        ledger = stack.enter_context(SqliteLedger(ledger_path(folder), durable=False))
+        ledger = stack.enter_context(ledger_beside(store, folder, durable=False))
         is_new = not store.stored
-        if is_new and ledger.flows():
-            raise ConfigError(half_missing(folder, folder / PAPER_ACCOUNTS_NAME))
-        if not is_new and store.traded and not ledger.flows():
-            raise ConfigError(half_missing(folder, ledger_path(folder)))
         if is_new:
             hour = now.replace(minute=0, second=0, microsecond=0)
             store.begin(
@@ -213,8 +207,27 @@ def open_simulated(
         )
 
 
-def half_missing(folder: Path, missing: Path) -> str:
-    """Say that one of two files that belong together is not there."""
+def ledger_beside(store: AccountsFile, folder: Path, *, durable: bool) -> SqliteLedger:
+    """Open the ledger that belongs to stored play money. Raises ConfigError where one of the two is missing or empty.
+
+    It is made before the accounts are: a start that is killed between the two leaves an empty one, no account yet.
+    """
+    path = ledger_path(folder)
+    if store.stored and not path.exists():
+        raise ConfigError(_half_missing(folder, path))
+    ledger = SqliteLedger(path, durable=durable)
+    missing = None
+    if not store.stored and ledger.flows():
+        missing = folder / PAPER_ACCOUNTS_NAME
+    elif store.stored and store.traded and not ledger.flows():
+        missing = path
+    if missing is not None:
+        ledger.close()
+        raise ConfigError(_half_missing(folder, missing))
+    return ledger
+
+
+def _half_missing(folder: Path, missing: Path) -> str:
     return (
         f"{folder}: {missing.name} is missing or empty while its counterpart is there; "
         f"put a backup of the whole folder back, or delete the folder to begin anew"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.bootstrap import Session, engine_config_of, half_missing, paper_fees, session_of, split_equity
+from bot.bootstrap import Session, engine_config_of, ledger_beside, paper_fees, session_of, split_equity
 from bot.clock import StopSignal, WallClock
 from bot.domain.account import FeeSchedule
 from bot.domain.errors import ConfigError, VenueError
@@ -16,7 +16,7 @@ from bot.domain.modes import TradingMode
 from bot.domain.venue_report import VENUE_REPORTS_KEY, VenueReport
 from bot.ports import Clock
 from bot.settings_rules import KNOWN_COINS, LOOPBACK_HOSTS
-from bot.settings_schema import Settings, configured_accounts
+from bot.settings_schema import CREDENTIALS, Settings, accounts_with_keys, configured_accounts
 from bot.storage.ledger import SqliteLedger
 from bot.storage.lock import ModeLock
 from bot.storage.market_copy import MarketCopy
@@ -41,20 +41,9 @@ long run, and such a cycle makes 4."""
 REACHED_WITHIN_MS = 4_000
 """So long may an exchange take to answer whether it can be reached at all."""
 
-CREDENTIALS = {
-    "coinbase": ("coinbase_api_key", "coinbase_api_secret"),
-    "kraken": ("kraken_master_api_key", "kraken_master_api_secret"),
-}
-"""Account: its two settings."""
-
-
-def accounts_with_keys(settings: Settings) -> tuple[str, ...]:
-    """Accounts that the settings name as brokers and have complete credentials for, in the user's order."""
-    return tuple(name for name in configured_accounts(settings) if all(_credentials(name, settings)))
-
 
 def _credentials(account: str, settings: Settings) -> tuple[str, str]:
-    key, secret = (getattr(settings, name).reveal() for name in CREDENTIALS[account])
+    key, secret = (getattr(settings, name.lower()).reveal() for name in CREDENTIALS[account])
     return key, secret
 
 
@@ -108,14 +97,7 @@ def open_paper(
     with ExitStack() as stack:
         stack.enter_context(ModeLock(folder, now=now, command=command))
         store = PaperStore(JsonStateFile(folder / PAPER_ACCOUNTS_NAME))
-        # The ledger is made first: a start that is killed between the two leaves an empty one, which is no account yet.
-        if store.stored and not ledger_path(folder).exists():
-            raise ConfigError(half_missing(folder, ledger_path(folder)))
-        ledger = stack.enter_context(SqliteLedger(ledger_path(folder)))
-        if not store.stored and ledger.flows():
-            raise ConfigError(half_missing(folder, folder / PAPER_ACCOUNTS_NAME))
-        if store.stored and store.traded and not ledger.flows():
-            raise ConfigError(half_missing(folder, ledger_path(folder)))
+        ledger = stack.enter_context(ledger_beside(store, folder, durable=True))
         if not store.stored:
             store.begin(given=split_equity(settings.paper_equity, accounts, settings))
         public = [_venue(name, settings, clock=clock, with_key=False) for name in accounts]
@@ -150,13 +132,15 @@ def reachable(settings: Settings) -> dict[str, str]:
 def venue_reports(settings: Settings, now: datetime) -> list[VenueReport]:
     """Ask every broker for everything there is to tell; a broken key is a problem of its report."""
     reports = []
-    clock = WallClock(StopSignal())
+    stop = StopSignal()
+    clock = WallClock(stop)
     for name in configured_accounts(settings):
         has_key = name in accounts_with_keys(settings)
         try:
             reports.append(_venue(name, settings, clock=clock, with_key=has_key).report())
         except (ConfigError, VenueError) as e:
             reports.append(VenueReport(account=name, at=now.isoformat(), has_key=has_key, rights_problem=str(e)))
+    stop.close()
     return reports
 
 
@@ -211,6 +195,7 @@ def _reporting(venues: Sequence[CcxtVenue], ledger: SqliteLedger) -> Callable[[d
 def _lasting(report: VenueReport) -> tuple[object, ...]:
     """Return what is told at once when it changes; balances and clocks move all the time."""
     return (
+        report.problem,
         report.rights,
         report.rights_problem,
         report.taker_pct,

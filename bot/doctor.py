@@ -20,7 +20,7 @@ from pathlib import Path
 from bot.domain.errors import BotError, ConfigError
 from bot.domain.modes import TradingMode
 from bot.domain.venue_report import VENUE_REPORTS_KEY, VenueReport
-from bot.settings import describe, env_file_is_private, load_settings
+from bot.settings import describe, env_file_is_private, load_settings, secrets_stand_in
 from bot.settings_schema import SETTINGS, Settings
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import holder
@@ -170,11 +170,7 @@ def _holds_secrets(path: Path, settings: Settings | None) -> bool:
         except ConfigError:
             return True  # a key that is cut off is a key
         return any(getattr(settings, name.lower()) for name in _SECRETS)
-    return any(
-        getattr(settings, name.lower())
-        and re.fullmatch(rf"{re.escape(path.name)} line \d+", settings.origins.get(name, ""))
-        for name in _SECRETS
-    )
+    return secrets_stand_in(path, settings)
 
 
 def _settings(settings: Settings | None, problem: str) -> Iterator[Check]:

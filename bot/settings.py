@@ -342,6 +342,16 @@ def secret_file_is_private(mode: int, *, owner: int, is_credential: bool) -> boo
     return os.name == "nt" or not mode & 0o077 or (is_credential and owner == 0 and mode & 0o777 == 0o440)
 
 
+def secrets_stand_in(path: Path, settings: Settings) -> bool:
+    """Whether a secret of these settings was read from the env file itself, not from a file that it names."""
+    line = re.compile(rf"{re.escape(path.name)} line \d+")
+    return any(
+        getattr(settings, name.lower()) and line.fullmatch(settings.origins.get(name, ""))
+        for name, spec in SETTINGS.items()
+        if spec.secret
+    )
+
+
 def env_file_is_private(path: Path) -> bool:
     """Whether nobody but the owner can read or change the file; true where there is none."""
     try:

@@ -385,6 +385,25 @@ def configured_accounts(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+CREDENTIALS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "coinbase": ("COINBASE_API_KEY", "COINBASE_API_SECRET"),
+        "kraken": ("KRAKEN_MASTER_API_KEY", "KRAKEN_MASTER_API_SECRET"),
+    }
+)
+"""Account: the names of its key and secret."""
+
+
+def missing_credentials(settings: Settings, account: str) -> list[str]:
+    """Names that an account still needs; [] where its credentials are complete."""
+    return [name for name in CREDENTIALS[account] if not getattr(settings, name.lower())]
+
+
+def accounts_with_keys(settings: Settings) -> tuple[str, ...]:
+    """Accounts that the settings name as brokers and have complete credentials for, in the user's order."""
+    return tuple(name for name in configured_accounts(settings) if not missing_credentials(settings, name))
+
+
 def leg_weights(settings: Settings) -> tuple[float, float, float]:
     """Weights of the Kelly, the volatility and the equity leg that POSITION_SIZER means."""
     match settings.position_sizer:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,8 +14,8 @@ import click
 from bot.cli.env import ENV_FILE
 from bot.domain.errors import BotError, ConfigError
 from bot.domain.modes import TradingMode
-from bot.settings import env_file_is_private
-from bot.settings_schema import SETTINGS, Settings, configured_accounts
+from bot.settings import env_file_is_private, secrets_stand_in
+from bot.settings_schema import Settings, accounts_with_keys, configured_accounts, missing_credentials
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import holder
 from bot.storage.modes import ledger_path, mode_folder
@@ -63,7 +62,7 @@ def check_live(settings: Settings, *, why: str) -> None:
     obstacle = _obstacle(settings)
     if obstacle:
         raise ConfigError(f"{why}: {obstacle}")
-    if holds_secrets(settings) and not env_file_is_private(ENV_FILE):
+    if secrets_stand_in(ENV_FILE, settings) and not env_file_is_private(ENV_FILE):
         raise ConfigError(
             f"{ENV_FILE}: it holds keys and others on this machine can read it; no real order is sent with such keys. "
             f"`chmod 600 {ENV_FILE}`, and if others use this machine, make new keys"
@@ -94,47 +93,18 @@ def live_left_alone(settings: Settings) -> list[str]:
     ]
 
 
-def missing_credentials(settings: Settings) -> list[str]:
-    """Names to set before any broker has complete credentials; [] where one has."""
-    missing = []
-    for account in configured_accounts(settings):
-        lacking = _lacking(settings, account)
-        if not lacking:
-            return []
-        missing += lacking
-    return missing
-
-
-_CREDENTIALS: Mapping[str, tuple[str, str]] = {
-    "coinbase": ("COINBASE_API_KEY", "COINBASE_API_SECRET"),
-    "kraken": ("KRAKEN_MASTER_API_KEY", "KRAKEN_MASTER_API_SECRET"),
-}
-
-
-def _lacking(settings: Settings, account: str) -> list[str]:
-    return [name for name in _CREDENTIALS[account] if not getattr(settings, name.lower())]
-
-
 def _obstacle(settings: Settings) -> str:
     """Why no real order can be sent, '' where it can."""
     if not settings.live_trading:
         return "LIVE_TRADING is False"
-    missing = missing_credentials(settings)
-    return f"no venue has complete credentials ({', '.join(missing)} not set)" if missing else ""
-
-
-def holds_secrets(settings: Settings) -> bool:
-    """Whether a credential comes from ./.env itself."""
-    return any(
-        getattr(settings, name.lower())
-        and re.fullmatch(rf"{re.escape(ENV_FILE.name)} line \d+", settings.origins[name])
-        for name, spec in SETTINGS.items()
-        if spec.secret
-    )
+    if accounts_with_keys(settings):
+        return ""
+    missing = [name for account in configured_accounts(settings) for name in missing_credentials(settings, account)]
+    return f"no venue has complete credentials ({', '.join(missing)} not set)"
 
 
 def _confirmed(settings: Settings) -> bool:
-    accounts = ", ".join(name for name in configured_accounts(settings) if not _lacking(settings, name))
+    accounts = ", ".join(accounts_with_keys(settings))
     question = (
         f"This starts REAL TRADING with real money ({accounts}). It promises no return and can lose.\n"
         f"Type '{CONFIRMATION}' to go on; anything else trades play money"

@@ -24,7 +24,7 @@ from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
 from bot.settings import env_file_is_private
 from bot.settings_rules import LOOPBACK_HOSTS
-from bot.settings_schema import SETTINGS, Settings, configured_accounts
+from bot.settings_schema import SETTINGS, Settings, accounts_with_keys, configured_accounts
 from bot.views.once_text import sleep_lines
 
 SIMULATED_PACE_S = 1.0
@@ -222,8 +222,6 @@ def _mode_lines(settings: Settings, mode: TradingMode, pace_s: float) -> Iterato
     names = ", ".join(configured_accounts(settings))
     match mode:
         case TradingMode.LIVE:
-            from bot.bootstrap_live import accounts_with_keys  # noqa: PLC0415 - see above
-
             used = accounts_with_keys(settings)
             yield f"LIVE: REAL MONEY on {', '.join(used)}; no return is promised."
             for name in configured_accounts(settings):

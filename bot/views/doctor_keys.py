@@ -6,14 +6,10 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-from bot.settings_schema import Settings
+from bot.settings_schema import CREDENTIALS, Settings, accounts_with_keys
 from bot.views.doctor_text import Check, Health
 
 AREA = "settings"
-_PAIRS = {
-    "coinbase": ("COINBASE_API_KEY", "COINBASE_API_SECRET"),
-    "kraken": ("KRAKEN_MASTER_API_KEY", "KRAKEN_MASTER_API_SECRET"),
-}
 _WANTED = "an ECDSA key (P-256), which Coinbase offers beside Ed25519 when a key is made"
 _FORMS = {"-----BEGIN EC PRIVATE KEY-----": "SEC1", "-----BEGIN PRIVATE KEY-----": "PKCS8"}
 _ED25519_BYTES = (32, 64)
@@ -22,7 +18,7 @@ _ED25519_BYTES = (32, 64)
 def check_keys(settings: Settings) -> Iterator[Check]:
     """Judge whether orders would be real, half-set pairs, and the form of the secrets."""
     yield _orders(settings)
-    for names in _PAIRS.values():
+    for names in CREDENTIALS.values():
         set_names = [name for name in names if getattr(settings, name.lower())]
         if len(set_names) == 1:
             other = names[1] if set_names[0] == names[0] else names[0]
@@ -43,7 +39,7 @@ def check_secret_files(settings: Settings) -> Iterator[Check]:
 
 
 def _orders(settings: Settings) -> Check:
-    complete = [venue for venue, pair in _PAIRS.items() if all(getattr(settings, name.lower()) for name in pair)]
+    complete = accounts_with_keys(settings)
     if not complete:
         found = "play money: no venue has complete credentials"
     elif not settings.live_trading:

@@ -9,6 +9,7 @@ from live_rig import (
     Event,
     Fault,
     FaultKind,
+    Reply,
     assert_books_equal_exchanges,
     command,
     events,
@@ -20,6 +21,7 @@ from live_rig import (
 )
 from program_rig import assert_fails
 
+INVALID_KEY = Fault(FaultKind.REPLY, Reply(200, b'{"error":["EAPI:Invalid key"]}'))
 BTC = D("0.00109210")
 SOLD = [
     Event("canceled", "sell stop", BTC, D("55430.8")),
@@ -108,3 +110,15 @@ def test_play_money_beside_a_live_account_warns_and_is_not_steered_in_its_place(
         assert "--mode live" in unclear.stderr
         assert command(tmp_path, site, "flatten", "--yes", "--mode", "live").returncode == 0
         assert site.live_orders() == []
+
+
+def test_running_live_bot_keeps_at_once_why_a_venue_refuses_it_for_doctor(tmp_path: Path) -> None:
+    with noon_exchanges() as site, live_bot(tmp_path, site) as bot:
+        bot.wait_cycles(1)
+        site.kraken_server.inject("*/BalanceEx", INVALID_KEY, count=100_000)
+        bot.wait_cycles(1)
+        told = command(tmp_path, site, "doctor")
+        assert (told.returncode, "Invalid key" in told.stdout) == (4, True)
+        assert "copy KRAKEN's key and secret again" in " ".join(told.stdout.split())
+        site.kraken_server.clear_faults()
+        assert bot.stop() == 0

@@ -25,7 +25,6 @@ from terminal_rig import terminal
 
 from http_shell import Fault, FaultKind  # isort: skip  tests/exchange is on the path since live_rig
 
-from bot.bootstrap import half_missing
 from bot.domain.market import Candle
 from bot.domain.snapshot import Snapshot
 
@@ -284,4 +283,4 @@ def test_paper_with_half_an_account_says_which_half_is_missing(tmp_path: Path, g
         assert bot(tmp_path, "run", "--paper", "--once", **public(site)).returncode == 0
         (tmp_path / "paper" / gone).unlink()
         done = bot(tmp_path, "run", "--paper", "--once", **public(site))
-    assert_fails(done, 78, half_missing(Path("paper"), Path(gone)))
+    assert_fails(done, 78, f"paper: {gone} is missing or empty while its counterpart is there; put a backup")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from account_state import AccountState
 from coinbase_core import V3, CoinbaseCore, LogEntry
 from coinbase_rig import NOW, KeyFile, new_core, new_key
 from http_shell import ExchangeClock, ExchangeServer
-from venue_helpers import BTC, HOUR, D
+from venue_helpers import BTC, HOUR, D, KeptCopy
 
 from bot.domain.account import FeeSchedule
 from bot.domain.market import Candle
@@ -28,20 +28,6 @@ from bot.venues.coinbase_venue import CoinbaseVenue, coinbase_client, definitely
 
 WORST_FEES = FeeSchedule(maker_frac=D("0.006"), taker_frac=D("0.012"), origin="worst published", is_fallback=True)
 HALF_SPREAD = D("0.0005")
-
-
-@dataclass
-class KeptCopy:
-    """A market copy in memory."""
-
-    markets: list[dict[str, Any]] = field(default_factory=list)
-    at: str = ""
-
-    def save(self, markets: Sequence[Mapping[str, Any]], now: datetime) -> None:
-        self.markets, self.at = json.loads(json.dumps(list(markets))), now.isoformat()
-
-    def load(self) -> tuple[list[dict[str, Any]], str]:
-        return self.markets, self.at
 
 
 @dataclass

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from http_shell import EMPTY_OBJECT, HTML_OK, LOST_REPLY, ExchangeClock, Exchang
 from kraken_catalog import TRADED_PAIRS, Pair, full_size_pairs
 from kraken_core import ClientIdRule, KrakenCore, LoggedRequest, SystemStatus
 from kraken_keys import BOT_RIGHTS, ApiKey
-from venue_helpers import HOUR, D
+from venue_helpers import HOUR, D, KeptCopy
 from wire import json_reply
 
 from bot.domain.account import FeeSchedule
@@ -51,20 +50,6 @@ def answer(result: object) -> Fault:
 def complaint(*texts: str) -> Fault:
     """An answer of Kraken's that is an error; nothing was done."""
     return Fault(FaultKind.REPLY, json_reply({"error": list(texts)}))
-
-
-@dataclass
-class KeptCopy:
-    """A market copy in memory."""
-
-    markets: list[dict[str, Any]] = field(default_factory=list)
-    at: str = ""
-
-    def save(self, markets: Sequence[Mapping[str, Any]], now: datetime) -> None:
-        self.markets, self.at = json.loads(json.dumps(list(markets))), now.isoformat()
-
-    def load(self) -> tuple[list[dict[str, Any]], str]:
-        return self.markets, self.at
 
 
 @dataclass

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from bot.domain.account import FeeSchedule
 from bot.domain.errors import VenueError
@@ -22,6 +26,20 @@ D = Decimal
 # Coinbase's lowest tier: 0.6 % maker, 1.2 % taker; bid and ask 5 bp from the middle: at 100 they are 99.95 and 100.05.
 FEES = FeeSchedule(maker_frac=D("0.006"), taker_frac=D("0.012"), origin="test")
 HALF_SPREAD = D("0.0005")
+
+
+@dataclass
+class KeptCopy:
+    """A market copy in memory."""
+
+    markets: list[dict[str, Any]] = field(default_factory=list)
+    at: str = ""
+
+    def save(self, markets: Sequence[Mapping[str, Any]], now: datetime) -> None:
+        self.markets, self.at = json.loads(json.dumps(list(markets))), now.isoformat()
+
+    def load(self) -> tuple[list[dict[str, Any]], str]:
+        return self.markets, self.at
 
 
 def later(hours: float) -> datetime:
