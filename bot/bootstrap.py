@@ -262,7 +262,12 @@ def session_of(
             ledger=ledger,
             folder=folder,
             mode=config.trading_mode,
-            after_cycle=_with_daily_pruning(after_cycle, ledger),
+            after_cycle=_with_daily_pruning(
+                # A replay is counted at its end, and its folder is made anew by the next one.
+                after_cycle,
+                ledger,
+                journal=config.trading_mode is not TradingMode.REPLAY,
+            ),
             _resources=resources.pop_all(),
         )
 
@@ -279,7 +284,9 @@ def _refuse_stranded(engine: Engine, folder: Path) -> None:
         )
 
 
-def _with_daily_pruning(after_cycle: Callable[[datetime], None], ledger: SqliteLedger) -> Callable[[datetime], None]:
+def _with_daily_pruning(
+    after_cycle: Callable[[datetime], None], ledger: SqliteLedger, *, journal: bool
+) -> Callable[[datetime], None]:
     pruned_on: date | None = None
 
     opened = ledger.path.stat().st_ino
@@ -290,7 +297,7 @@ def _with_daily_pruning(after_cycle: Callable[[datetime], None], ledger: SqliteL
             raise LedgerError(f"ledger {ledger.path} was removed or replaced while the bot ran; nothing more is done")
         after_cycle(now)
         if now.date() != pruned_on:
-            ledger.prune(now)
+            ledger.prune(now, journal=journal)
             pruned_on = now.date()
 
     return both
@@ -342,6 +349,7 @@ def engine_config_of(
         stale_after_s=max(STALE_AFTER_S, poll_s / 2),
         snapshot_every_cycles=snapshot_every_cycles,
         busy_poll_s=busy_poll_s,
+        reconcile_s=settings.reconcile_minutes * 60.0,
         not_traded=not_traded,
     )
 

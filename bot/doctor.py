@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 from bot.domain.errors import BotError, ConfigError
 from bot.domain.modes import TradingMode
 from bot.domain.venue_report import VENUE_REPORTS_KEY, VenueReport
 from bot.settings import describe, env_file_is_private, load_settings, secrets_stand_in
-from bot.settings_schema import SETTINGS, Settings
+from bot.settings_schema import SETTINGS, Settings, accounts_with_keys
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import holder
 from bot.storage.modes import ledger_path, mode_folder
@@ -32,6 +33,7 @@ from bot.views.doctor_money import Costs, check_money, check_server
 from bot.views.doctor_text import Check, Health, fenced
 from bot.views.doctor_venue import cash_of, check_venue
 from bot.views.folders import find_place
+from bot.views.recorded import left_open
 from bot.views.text import moment
 
 LOCK_FILE = Path(__file__).resolve().parents[1] / "requirements.txt"
@@ -81,6 +83,9 @@ def _examine(
     for mode in TradingMode:
         checks = check_account(folder, mode, now=now)
         yield from fenced(f"account {mode.value}", "folder", checks, fix="check owner and permissions of the folder")
+    if not problem:
+        area = f"account {TradingMode.LIVE.value}"
+        yield from fenced(area, "left alone", _left_alone(area, settings), fix="see the lines of the ledger")
     if ask is None:
         return
     reports: list[VenueReport] = []
@@ -129,6 +134,11 @@ def check_packages(lock: str, installed: Callable[[str], str | None]) -> Check:
     parts = [f"{what}: {_some(names)}" for what, names in (("missing", missing), ("not as locked", other)) if names]
     health = Health.FAIL if missing else Health.WARN
     return Check(area=PROGRAM, name="packages", health=health, found="\n".join(parts), fix=_INSTALL)
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module could be imported; it is not."""
+    return find_spec(module) is not None
 
 
 def _some(names: Sequence[str]) -> str:
@@ -185,6 +195,11 @@ def _settings(settings: Settings | None, problem: str) -> Iterator[Check]:
     yield Check(area=SETTING, name="values", health=Health.OK, found=found)
     yield from check_keys(settings)
     yield from check_secret_files(settings)
+    if settings.notify_urls and not is_installed("apprise"):
+        from bot.alerts.notifier import HOW_TO_INSTALL  # noqa: PLC0415 - needed where something is missing only
+
+        found = "NOTIFY_URLS is set, but Apprise is not installed: nobody is told anything"
+        yield Check(area=SETTING, name="alerts", health=Health.WARN, found=found, fix=HOW_TO_INSTALL)
     if settings.unknown_names:
         found = f"not used by this program: {', '.join(settings.unknown_names)}"
         fix = "remove them from .env, or correct their spelling"
@@ -234,6 +249,28 @@ def check_disk(free_bytes: int) -> Check:
     health, limit = (Health.FAIL, DISK_FAIL_BYTES) if free_bytes < DISK_FAIL_BYTES else (Health.WARN, DISK_WARN_BYTES)
     fix = "free some space: a ledger that cannot be written stops the bot"
     return Check(area=FOLDER, name="free disk", health=health, found=f"{found}, below {limit / 1e6:,.0f} MB", fix=fix)
+
+
+def _left_alone(area: str, settings: Settings) -> Iterator[Check]:
+    """Warn of real positions and orders that a start with these settings would not look after."""
+    folder = mode_folder(settings.state_dir, TradingMode.LIVE)
+    if holder(folder) is not None:
+        return  # the bot that runs has settings of its own
+    left = left_open(folder)
+    unkeyed = left.accounts - set(accounts_with_keys(settings))
+    if settings.live_trading:
+        left, why = left.of(unkeyed), f"{' and '.join(sorted(unkeyed))}: no complete credentials, or no broker of yours"
+        fix = "put the keys back, or see to it at the venue"
+    else:
+        why, fix = "LIVE_TRADING is False", "LIVE_TRADING=True and `bash scripts/run --live`, or see to it at the venue"
+    if left.accounts:
+        yield Check(
+            area=area,
+            name="left alone",
+            health=Health.WARN,
+            found=f"positions {len(left.positions)}, orders {len(left.orders)}, and nobody looks after them: {why}",
+            fix=fix,
+        )
 
 
 # -- the venues

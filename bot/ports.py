@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from bot.domain.account import Balance, BookEvent, DustEvent, FeeSchedule, Fill, Flow
+from bot.domain.account import Balance, BookEvent, CoinsOut, DustEvent, FeeSchedule, Fill, Flow
 from bot.domain.instrument import Instrument
 from bot.domain.market import Candle, Ticker
 from bot.domain.orders import Order, OrderReport, OrderState
@@ -95,8 +95,11 @@ class Venue(Protocol):
         """Look an order up, open or ended; None: the venue does not have it (one on its way may still arrive)."""
         ...
 
-    def fills_since(self, cursor: str) -> tuple[Sequence[Fill], str]:
-        """Fills after an opaque cursor ('' for all), oldest first, and the cursor to ask with next."""
+    def fills_since(self, cursor: str, *, deep: bool = False) -> tuple[Sequence[Fill], str]:
+        """Fills after an opaque cursor ('' for all), oldest first, and the cursor to ask with next.
+
+        ``deep`` asks in any case, and again for the day before the cursor: a venue may have listed a fill late.
+        """
         ...
 
     def stops_rest(self) -> bool:
@@ -193,6 +196,10 @@ class Ledger(Protocol):
         """Store that what is left of a position is written off."""
         ...
 
+    def record_coins_out(self, event: CoinsOut) -> None:
+        """Store that coins of a position left the account without an order of the bot."""
+        ...
+
     def record_bars(self, source: str, symbol: str, timeframe: str, bars: Sequence[Candle]) -> None:
         """Store closed bars; one that is stored already is left as it was."""
         ...
@@ -238,7 +245,7 @@ class Ledger(Protocol):
         ...
 
     def book_events(self) -> list[BookEvent]:
-        """Fills, flows and write-offs together in the order in which they were recorded."""
+        """Fills, flows, write-offs and removals together in the order in which they were recorded."""
         ...
 
     def bars(self, source: str, symbol: str, timeframe: str) -> list[Candle]:

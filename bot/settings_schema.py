@@ -315,6 +315,14 @@ class Settings:
         "Time between two cycles on live prices, at most 20 while an entry rests or a stop is watched.",
         unit="s",
     )
+    reconcile_minutes: int = _count(
+        "15",
+        "1",
+        "1440",
+        _S.PROGRAM,
+        "Time between two comparisons of all orders, fills and balances of the venues with the ledger.",
+        unit="min",
+    )
     strategy: Strategy = _choice(_S.PROGRAM, "By which rules coins are bought and sold.", *Strategy)
     exit_rule: ExitRule = _choice(
         _S.PROGRAM, "How a breakout trade takes its profit: targets, or a stop that trails.", *ExitRule

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from bot.domain.modes import EngineMode
 from bot.domain.snapshot import PositionView, Snapshot
 from bot.settings_schema import DigestEvery
-from bot.views.refusals import explain
+from bot.views.findings import detail_of, finding_sentence
+from bot.views.refusals import decision_words, explain
 from bot.views.text import amount, moment, money, percent, price
 
 AFTER_MIDNIGHT = timedelta(minutes=5)
@@ -39,13 +40,15 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
     silent = [venue["account"] for venue in snapshot["venues"] if not venue["fresh"]]
     if silent:
         yield f"{', '.join(silent)} does not answer: its figures are the last known ones."
+    for finding in snapshot["findings"]:
+        yield f"{finding_sentence(finding)} {detail_of(finding)}".rstrip()
     yield from _money_lines(snapshot)
     for position in snapshot["positions"]:
         yield _position_line(position)
     if not snapshot["positions"]:
         yield "No position is open."
     for coin in snapshot["coins"]:
-        what = explain(coin).what or f"the last decision was: {coin['action'] or 'none yet'}."
+        what = explain(coin).what or decision_words(coin, snapshot["orders"])
         yield f"{coin['symbol']}: {what}"
     yield f"Next decision {moment(datetime.fromisoformat(snapshot['next_decision_at']))}. {_as_of(snapshot)}"
 

@@ -19,6 +19,7 @@ from bot.domain.orders import Order, OrderState
 from bot.domain.refusal import GuardReading
 from bot.domain.snapshot import PositionView, Snapshot
 from bot.settings_schema import DigestEvery
+from bot.views.findings import detail_of, finding_name, finding_sentence, words_of
 from bot.views.text import amount, moment, money, percent, price
 
 LASTING = timedelta(minutes=15)
@@ -162,8 +163,10 @@ class AlertWatch:
         """The summary where one is due; the first one comes when a day (or week) has begun after the first call."""
         if snapshot is None:
             return None
-        if self._digest_at is not None and not is_due(self._digest_at, every=every, now=now):
-            return None
+        if self._digest_at is not None:
+            self._digest_at = min(self._digest_at, now)  # of a clock that was ahead
+            if not is_due(self._digest_at, every=every, now=now):
+                return None
         first, before_usd = self._digest_at is None, self._digest_profit_usd
         self._digest_at, self._digest_profit_usd = now, snapshot["profit_usd"]
         if first:
@@ -207,8 +210,9 @@ class AlertWatch:
         waiting = facts.engine_mode == EngineMode.HALTED and facts.reason.startswith(WAITING_WORDS)
         current = list(_limits(facts, waiting=waiting))
         if snapshot is not None:
-            current += _positions(facts, snapshot)
+            current += [*_positions(facts, snapshot), *_findings(facts, snapshot)]
             yield from self._protected_again(facts, snapshot)
+            yield from self._settled(facts, snapshot)
         # Without a snapshot it is not known which limits and positions are all right again.
         known = {condition.key for condition in current} | (self._records.keys() if snapshot is None else set())
         # A venue that has not answered since the start is told as one that does not answer, once that lasts.
@@ -233,6 +237,18 @@ class AlertWatch:
             if position["stop_resting"] and any(record is not None and record.told for record in told):
                 text = f"The stop of {_what(position)} rests on the venue, at {price(position['stop_price'])}."
                 yield _alert(Event.UNPROTECTED, facts, f"{position['symbol']} is protected again", text)
+
+    def _settled(self, facts: CycleFacts, snapshot: Snapshot) -> Iterator[Alert]:
+        """Tell that findings which were told stand no more, and whether one still ends entries."""
+        standing = {f"finding {finding_name(finding)}" for finding in snapshot["findings"]}
+        for key, record in self._records.items():
+            if not (key.startswith("finding ") and record.told and key not in standing):
+                continue
+            code, account, about = key.removeprefix("finding ").split("|", 2)
+            blocked = any(finding["blocks"] for finding in snapshot["findings"])
+            then = "Another one still ends all entries." if blocked else "It ends entries no more."
+            text = f"{account}{f' ({about})' if about else ''}: {code.replace('_', ' ')} no longer stands. {then}"
+            yield _alert(Event.HALT, facts, f"settled: {code.replace('_', ' ')}", text)
 
 
 def restart_alert(*, mode: str, at: datetime, equity: float | None, version: str) -> Alert:
@@ -312,6 +328,16 @@ def _positions(facts: CycleFacts, snapshot: Snapshot) -> Iterator[_Condition]:
             alert=_alert(Event.UNPROTECTED, facts, f"{position['symbol']} is unprotected", text),
             min_cycles=CYCLES_UNPROTECTED,
         )
+
+
+def _findings(facts: CycleFacts, snapshot: Snapshot) -> Iterator[_Condition]:
+    """What does not agree between a venue and the ledger and ends all entries until it is settled."""
+    for finding in snapshot["findings"]:
+        if not finding["blocks"]:
+            continue
+        words = words_of(finding)
+        text = f"{finding_sentence(finding)} {detail_of(finding)}\n{words.answer}\nDo: {words.cure}"
+        yield _Condition(key=f"finding {finding_name(finding)}", alert=_alert(Event.HALT, facts, words.title, text))
 
 
 def _name(position: PositionView) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date
 from decimal import Decimal, localcontext
 
-from bot.books.positions import EXACT, Position, Trade, bought, closed, quote_asset, sold
-from bot.domain.account import Fill, Flow
+from bot.books.positions import EXACT, MOVED, Position, Trade, bought, closed, quote_asset, sold
+from bot.domain.account import CoinsOut, Fill, Flow, Liquidity
 from bot.domain.errors import InvariantError
 from bot.domain.orders import Side
 
@@ -124,6 +124,32 @@ class Book:
             self.days[day] = replace(result, gross_pnl=result.gross_pnl - position.cost)
         trade = closed(position, "dust")
         self._put(key, trade)
+        return trade
+
+    def apply_coins_out(self, event: CoinsOut) -> Trade | None:
+        """Take coins out that left without an order: sold at ``price`` without a fee, and the money withdrawn.
+
+        Cash stays as it is; a trade that it closes is marked ``moved``. Coins that came back are bought at
+        ``price`` with money that was paid in. Raises InvariantError where less is held.
+        """
+        quantity = abs(event.quantity)
+        fill = Fill(
+            fill_id=f"{MOVED} {event.at.isoformat()}",
+            account=event.account,
+            symbol=event.symbol,
+            client_order_id="",
+            side=Side.SELL if event.quantity > 0 else Side.BUY,
+            quantity=quantity,
+            price=event.price,
+            fee=ZERO,
+            liquidity=Liquidity.TAKER,
+            at=event.at,
+        )
+        trade = self.apply_fill(fill, MOVED)
+        value = EXACT.multiply(-event.quantity, event.price)
+        self.apply_flow(
+            Flow(account=event.account, asset=quote_asset(event.symbol), amount=value, at=event.at, note=MOVED)
+        )
         return trade
 
     def set_initial_risk(self, account: str, symbol: str, usd: Decimal) -> None:

@@ -37,6 +37,10 @@ _COST_SHARE = Context(prec=_DIGITS, rounding=ROUND_DOWN, traps=_FAULTS)
 _AVERAGE = Context(prec=_DIGITS, rounding=ROUND_HALF_EVEN, traps=_FAULTS)
 
 
+MOVED = "moved"
+"""In place of the purpose of an order where coins left by hand."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """An open round trip of one (account, symbol); quantities in base units, money in quote units."""
@@ -93,7 +97,7 @@ class Trade:
     fees: Decimal
     fills: int
     last_purpose: str
-    """Purpose of the order that closed it (``stop``, ``exit``), or ``dust``."""
+    """Purpose of the order that closed it (``stop``, ``exit``), or ``dust``, or ``moved``."""
     initial_risk_usd: Decimal | None
 
     @property

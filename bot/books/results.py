@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from bot.books.book import Book
-from bot.books.positions import EXACT, Trade
+from bot.books.positions import EXACT, MOVED, Trade
 
 LOSS_MIN_R = Decimal("0.25")
 """A trade counts for the loss streak from a net loss of this many R (design.md, Three losses)."""
@@ -43,13 +43,13 @@ def loss_streak(trades: Sequence[Trade], since: datetime | None = None) -> int:
     A loss is a net result of -0.25 R or worse; where R is unknown, any net loss. A smaller loss
     neither counts nor ends the streak: only a trade that does not lose ends it. Trades closed before
     ``since`` are forgiven. What was never sold (the crumb of an entry that filled in part, written off as
-    dust) says nothing about the trading.
+    dust) says nothing about the trading, nor does what was moved away by hand.
     """
     losses = 0
     for trade in reversed(trades):
         if since is not None and trade.closed_at < since:
             continue  # not break: a late report of another account may stand out of time order
-        if not trade.sold_quantity:
+        if not trade.sold_quantity or trade.last_purpose == MOVED:
             continue
         if trade.net_pnl >= 0:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,18 +13,21 @@ import click
 from bot.bootstrap import CONTROL_FOLDER, Session, open_simulated
 from bot.cli.env import current_time, settings_for_looking, settings_from
 from bot.cli.modes import check_live
-from bot.cli.options import chosen_mode, mode_option, nothing_recorded_is_3
+from bot.cli.options import chosen_mode, json_option, mode_option, nothing_recorded_is_3
 from bot.clock import StopSignal
 from bot.domain.errors import BotError, ConfigError
 from bot.domain.modes import TradingMode
 from bot.domain.orders import Purpose
+from bot.domain.snapshot import FindingView
 from bot.engine.engine import Engine
 from bot.settings_schema import Settings
 from bot.storage.control import ControlQueue
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import LockHolder, holder
 from bot.storage.modes import ledger_path, mode_folder
+from bot.views.findings import accepted_words
 from bot.views.folders import NothingRecordedError, Place, find_place
+from bot.views.status import json_text
 
 ATTENDED_POLL_S = 5.0
 """Between two cycles of a command that somebody waits for."""
@@ -41,36 +44,48 @@ FLATTEN_CYCLES_MAX = 5
 
 @click.command()
 @mode_option
-def halt(*, mode_name: str | None) -> None:
+@json_option
+def halt(*, mode_name: str | None, as_json: bool) -> None:
     """Stop entries and cancel those that rest; stops stay where they are."""
-    _command(_place(mode_name), "halt", "HALTED: no entries; positions keep their stops. `resume` goes on.")
+    done = "HALTED: no entries; positions keep their stops. `resume` goes on."
+    _command(_place(mode_name), "halt", done, as_json=as_json)
 
 
 @click.command()
 @mode_option
-def pause(*, mode_name: str | None) -> None:
+@json_option
+def pause(*, mode_name: str | None, as_json: bool) -> None:
     """Stop opening; go on managing and closing what is open."""
-    _command(_place(mode_name), "pause", "REDUCE_ONLY: no entries; exits go on. `resume` goes on.")
+    done = "REDUCE_ONLY: no entries; exits go on. `resume` goes on."
+    _command(_place(mode_name), "pause", done, as_json=as_json)
 
 
 @click.command()
 @mode_option
 @click.option("--reset-drawdown", is_flag=True, help="Also end a drawdown halt: drawdown counts anew from now.")
-def resume(*, mode_name: str | None, reset_drawdown: bool) -> None:
-    """End a halt or a pause. A drawdown halt ends with --reset-drawdown only."""
-    text = "Resumed." + (" The drawdown counts from the present equity; this is recorded." if reset_drawdown else "")
-    _command(_place(mode_name), "resume", text, reset_drawdown=reset_drawdown)
+@json_option
+def resume(*, mode_name: str | None, reset_drawdown: bool, as_json: bool) -> None:
+    """End a halt or a pause, and accept what does not agree with the venues (FINDINGS in the status).
+
+    Coins that are missing are booked out like a withdrawal. A drawdown halt ends with --reset-drawdown only.
+    """
+    place = _place(mode_name)
+    accepted = accepted_words(_findings(place))
+    reset = ["The drawdown counts from the present equity; this is recorded."] if reset_drawdown else []
+    done = " ".join(["Resumed.", *reset, *accepted])
+    _command(place, "resume", done, as_json=as_json, accepted=accepted, reset_drawdown=reset_drawdown)
 
 
 @click.command()
 @mode_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def flatten(*, mode_name: str | None, yes: bool) -> None:
+@json_option
+def flatten(*, mode_name: str | None, yes: bool, as_json: bool) -> None:
     """Sell every position at the market and stay halted."""
     place = _place(mode_name)
     if not (yes or _confirmed(place.mode)):
         raise click.ClickException("nothing was sold; answer 'flatten', or add --yes where nobody can answer")
-    _command(place, "flatten", "Everything is being sold; then HALTED. `resume` goes on.")
+    _command(place, "flatten", "Everything is being sold; then HALTED. `resume` goes on.", as_json=as_json)
 
 
 def _confirmed(mode: TradingMode) -> bool:
@@ -102,30 +117,44 @@ def _place(mode_name: str | None) -> Place:
     return max(found, key=lambda account: (account.holder is not None, account.written_at))
 
 
-def _command(place: Place, name: str, done: str, **arguments: bool) -> None:
+def _command(
+    place: Place, name: str, done: str, *, as_json: bool, accepted: Sequence[str] = (), **arguments: bool
+) -> None:
+    document = {"command": name, "mode": place.mode.value, "accepted": [*accepted], **arguments}
     if place.holder is not None:
-        _tell(place, place.holder, name, **arguments)
-        click.echo(f"Taken. {done} `status` shows what came of it.")
+        _tell(place, place.holder, name, as_json=as_json, **arguments)
+        _say({**document, "by": "running bot"}, f"Taken. {done} `status` shows what came of it.", as_json=as_json)
         return
     try:
         _without_bot(settings_from(), place.mode, name, lambda session: _queue(session.folder, name, **arguments))
     except ConfigError as e:
         raise ConfigError(f"{e}\n`{name}` has done nothing: nothing was cancelled, nothing sold") from e
-    click.echo(f"No bot was running; done here ({place.mode}). {done}")
+    text = f"No bot was running; done here ({place.mode}). {done}"
+    _say({**document, "by": "this command"}, text, as_json=as_json)
 
 
-def _tell(place: Place, running: LockHolder, name: str, **arguments: bool) -> None:
+def _say(document: Mapping[str, object], text: str, *, as_json: bool) -> None:
+    click.echo(json_text({**document, "text": text}) if as_json else text)
+
+
+def _findings(place: Place) -> Sequence[FindingView]:
+    """What stood at the end of the last cycle; nothing where none of this version is recorded."""
+    snapshot = None
+    with suppress(BotError), LedgerReader(ledger_path(place.folder)) as reader:  # steering must work all the same
+        snapshot = reader.snapshot()
+    return snapshot["findings"] if snapshot is not None else ()
+
+
+def _tell(place: Place, running: LockHolder, name: str, *, as_json: bool, **arguments: bool) -> None:
     """Queue a command and wait until the running bot has taken it; says so where it does not."""
-    control = place.folder / CONTROL_FOLDER
-    before = set(control.glob("*.json"))
-    _queue(place.folder, name, **arguments)
-    queued = set(control.glob("*.json")) - before  # empty where it was taken that fast
+    queued = _queue(place.folder, name, **arguments)
     wait_s = TAKEN_WITHIN_S + _until_next_cycle_s(place)
-    click.echo(f"Told the running bot ({place.mode}). Waiting until it takes the command, at most {wait_s:.0f} s.")
+    text = f"Told the running bot ({place.mode}). Waiting until it takes the command, at most {wait_s:.0f} s."
+    click.echo(text, err=as_json)
     stop = StopSignal()
     try:
         for _ in range(math.ceil(wait_s / LOOKED_EVERY_S)):
-            if not any(path.exists() for path in queued):
+            if not queued.exists():
                 return
             if holder(place.folder) is None:
                 raise _NotTaken(f"the bot has ended and has not taken it; {_again(name)}, and it is done here")
@@ -160,8 +189,8 @@ def _until_next_cycle_s(place: Place) -> float:
     return min(max(0.0, sleeps_s), snapshot["poll_s"])
 
 
-def _queue(folder: Path, name: str, **arguments: bool) -> None:
-    ControlQueue(folder / CONTROL_FOLDER).put(name, now=current_time(), **arguments)
+def _queue(folder: Path, name: str, **arguments: bool) -> Path:
+    return ControlQueue(folder / CONTROL_FOLDER).put(name, now=current_time(), **arguments)
 
 
 def _open(settings: Settings, mode: TradingMode, *, stop: StopSignal, command: str) -> Session:
@@ -176,7 +205,7 @@ def _open(settings: Settings, mode: TradingMode, *, stop: StopSignal, command: s
     return open_live(settings, stop=stop, now=current_time(), interval_s=ATTENDED_POLL_S, command=command)
 
 
-def _without_bot(settings: Settings, mode: TradingMode, name: str, tell: Callable[[Session], None]) -> None:
+def _without_bot(settings: Settings, mode: TradingMode, name: str, tell: Callable[[Session], object]) -> None:
     """Be the bot for a cycle, or for as many as selling everything takes."""
     until_flat = name == "flatten"
     stop = StopSignal()

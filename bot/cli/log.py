@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from loguru import logger
 
-from bot.domain.snapshot import Snapshot
+from bot.domain.finding import FindingCode
+from bot.domain.orders import Order
+from bot.domain.snapshot import FindingView, Snapshot
 from bot.engine.engine import CycleResult
+from bot.views.findings import finding_head, finding_name
 from bot.views.refusals import explain
 
 _FORMAT = "{time:YYYY-MM-DD HH:mm:ss!UTC} | {level} | {message}"
@@ -30,20 +33,53 @@ def set_up_logging(*, to_stderr: bool) -> None:
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
 
 
-def log_cycle(result: CycleResult, mode: str, *, signal_rejections: bool, entry_blocks: bool) -> None:
-    """Write what happened in a cycle: first what is new, then the canonical line."""
-    for fill in result.fills:
-        logger.info(
-            "{} {} {} {} at {} on {} ({}, fee ${:.4f})",
-            mode,
-            "bought" if fill.side == "buy" else "sold",
-            f"{fill.quantity:f}",
-            fill.symbol,
-            f"{fill.price:f}",
-            fill.account,
-            fill.liquidity,
-            fill.fee,
-        )
+class CycleLog:
+    """Writes what happened in each cycle: first what is new, then the canonical line."""
+
+    def __init__(self, mode: str, *, signal_rejections: bool, entry_blocks: bool) -> None:
+        self._mode = mode
+        self._signal_rejections = signal_rejections
+        self._entry_blocks = entry_blocks
+        self._findings: dict[str, FindingView] = {}
+
+    def write(self, result: CycleResult) -> None:
+        """Write the lines of one cycle."""
+        _log_events(result, self._mode)
+        if result.snapshot is not None:
+            self._log_findings(result.snapshot)
+            if result.decided:
+                _log_decisions(
+                    result.snapshot,
+                    self._mode,
+                    signal_rejections=self._signal_rejections,
+                    entry_blocks=self._entry_blocks,
+                )
+        logger.info(_canonical_line(result, self._mode))
+
+    def _log_findings(self, snapshot: Snapshot) -> None:
+        """Tell what has appeared (after a start: what stands) and what is settled."""
+        standing = {finding_name(finding): finding for finding in snapshot["findings"]}
+        for name in sorted(standing.keys() - self._findings.keys()):
+            text = f"{finding_head(standing[name])}: {standing[name]['detail'] or 'no details'}"
+            # Coins of the user's own are no reason to worry.
+            level = "INFO" if standing[name]["code"] == FindingCode.FOREIGN_COINS else "WARNING"
+            logger.log(level, "{} finding: {}", self._mode, text)
+        for name in sorted(self._findings.keys() - standing.keys()):
+            logger.info("{} settled: {}", self._mode, finding_head(self._findings[name]))
+        self._findings = standing
+
+
+def _log_events(result: CycleResult, mode: str) -> None:
+    for flow in result.flows:
+        logger.info("{} {}: {} {} on {}", mode, flow.note, f"{flow.amount:+f}", flow.asset, flow.account)
+    for event in result.coins_out:
+        gone, at = f"{event.quantity:f} {event.symbol}", f"{event.price:f}"
+        logger.warning("{} booked as gone: {} at {} on {}", mode, gone, at, event.account)
+    sent = {order.client_order_id for order in result.placed}
+    _log_ends(result, mode, only=lambda client_order_id: client_order_id not in sent)
+    for order in result.placed:
+        logger.info("{} sent: {}", mode, _words_of(order))
+    _log_ends(result, mode, only=lambda client_order_id: client_order_id in sent)
     if result.tier_change:
         logger.info("{} AUTO-SCALING: {} at ${:.2f}", mode, result.tier_change, result.equity)
     for order, reason in result.rejections:
@@ -55,9 +91,34 @@ def log_cycle(result: CycleResult, mode: str, *, signal_rejections: bool, entry_
         level = "INFO" if reading.name in ("positions", "venue_minimum") else "WARNING"
         name = f"{reading.name} ({reading.about})" if reading.about else reading.name
         logger.log(level, "{} limit {} is active: {}", mode, name, reading.action)
-    if result.decided and result.snapshot is not None:
-        _log_decisions(result.snapshot, mode, signal_rejections=signal_rejections, entry_blocks=entry_blocks)
-    logger.info(_canonical_line(result, mode))
+
+
+def _log_ends(result: CycleResult, mode: str, *, only: Callable[[str], bool]) -> None:
+    """Tell of fills and ends; those of orders that were sent in this cycle come after these."""
+    for fill in result.fills:
+        if only(fill.client_order_id):
+            logger.info(
+                "{} {} {} {} at {} on {} ({}, fee ${:.4f})",
+                mode,
+                "bought" if fill.side == "buy" else "sold",
+                f"{fill.quantity:f}",
+                fill.symbol,
+                f"{fill.price:f}",
+                fill.account,
+                fill.liquidity,
+                fill.fee,
+            )
+    for order, note in result.canceled:
+        if only(order.client_order_id):
+            because = f" ({note})" if note else ""
+            logger.info("{} ended: {}, filled {}{}", mode, _words_of(order), f"{order.filled_quantity:f}", because)
+
+
+def _words_of(order: Order) -> str:
+    price = order.price if order.price is not None else order.stop_price
+    at = f" at {price:f}" if price is not None else ""
+    kind = order.purpose.value if order.purpose.value == order.type.value else f"{order.purpose} ({order.type})"
+    return f"{kind} {order.side} {order.quantity:f} {order.symbol}{at} on {order.account}: {order.reason}"
 
 
 def _log_decisions(snapshot: Snapshot, mode: str, *, signal_rejections: bool, entry_blocks: bool) -> None:

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "costs": ("bot.cli.costs:costs", "Which coins an equity can trade, and what that costs."),
         "config": ("bot.cli.read:config", "Every setting, its value and where it came from."),
         "doctor": ("bot.cli.doctor:doctor", "What is wrong here, and what would mend it."),
+        "ledger": ("bot.cli.ledger:ledger", "Check, export or back up what is recorded."),
         "pause": ("bot.cli.control:pause", "Open nothing; go on managing what is open."),
         "halt": ("bot.cli.control:halt", "Stop entries and cancel those that rest."),
         "resume": ("bot.cli.control:resume", "End a pause or a halt."),

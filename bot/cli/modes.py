@@ -16,9 +16,9 @@ from bot.domain.errors import BotError, ConfigError
 from bot.domain.modes import TradingMode
 from bot.settings import env_file_is_private, secrets_stand_in
 from bot.settings_schema import Settings, accounts_with_keys, configured_accounts, missing_credentials
-from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import holder
 from bot.storage.modes import ledger_path, mode_folder
+from bot.views.recorded import left_open
 
 CONFIRMATION = "live"
 """What is typed before the first real order of a folder."""
@@ -81,14 +81,13 @@ def live_left_alone(settings: Settings) -> list[str]:
     if not path.exists() or holder(path.parent) is not None:
         return []
     try:
-        with LedgerReader(path) as reader:
-            snapshot = reader.snapshot()
+        left = left_open(path.parent)
     except BotError:
         return []  # `doctor` says what is wrong with it
-    if snapshot is None or not (snapshot["positions"] or snapshot["orders"]):
+    if not left.accounts:
         return []
     return [
-        f"WARNING: the LIVE account holds {len(snapshot['positions'])} positions and {len(snapshot['orders'])} orders, "
+        f"WARNING: the LIVE account holds {len(left.positions)} positions and {len(left.orders)} orders, "
         "and nobody looks after them while this runs: see `status --mode live`."
     ]
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,16 +15,19 @@ import click
 
 from bot.bootstrap import Session, open_simulated
 from bot.cli.env import ENV_FILE, current_time, settings_from
-from bot.cli.log import log_cycle, set_up_logging
+from bot.cli.log import CycleLog, set_up_logging
 from bot.cli.modes import choose_mode, ctrl_c_ends, live_left_alone, somebody_is_there
 from bot.cli.replay import run_replay
 from bot.clock import StopSignal
+from bot.domain.errors import BotError
 from bot.domain.modes import TradingMode
 from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
 from bot.settings import env_file_is_private
 from bot.settings_rules import LOOPBACK_HOSTS
 from bot.settings_schema import SETTINGS, Settings, accounts_with_keys, configured_accounts
+from bot.storage.lock import holder
+from bot.storage.modes import mode_folder
 from bot.views.once_text import sleep_lines
 
 SIMULATED_PACE_S = 1.0
@@ -38,9 +41,9 @@ EXIT_UNHEALTHY = 4
 
 
 @click.command()
-@click.option("--live", "wanted", flag_value="live", help="Trade REAL MONEY; confirms it, for a service.")
-@click.option("--paper", "wanted", flag_value="paper", help="Trade play money on live prices.")
-@click.option("--simulated", "wanted", flag_value="simulated", help="Play money on invented prices, an hour a second.")
+@click.option("--live", is_flag=True, help="Trade REAL MONEY; confirms it, for a service.")
+@click.option("--paper", is_flag=True, help="Trade play money on live prices.")
+@click.option("--simulated", is_flag=True, help="Play money on invented prices, an hour a second.")
 @click.option(
     "--replay", "replay_folder", type=click.Path(path_type=Path), metavar="DIR", help="Play money on candle files."
 )
@@ -62,7 +65,9 @@ EXIT_UNHEALTHY = 4
 @click.option("--json", "as_json", is_flag=True, help="Replay: print one JSON object.")
 def run(
     *,
-    wanted: str | None,
+    live: bool,
+    paper: bool,
+    simulated: bool,
     replay_folder: Path | None,
     source: str | None,
     from_text: str | None,
@@ -92,10 +97,11 @@ def run(
     }
     if interval is not None and math.isnan(interval):  # every comparison of a range lets it through
         raise click.BadParameter("nan is not a number of seconds", param_hint="'--interval'")
+    wanted = _one_mode({"live": live, "paper": paper, "simulated": simulated, "replay": replay_folder is not None})
     settings = settings_from()
     with _stop_on_signals() as stop:
         if replay_folder is not None:
-            _refuse_options("--replay", {"--seed": seed, "--interval": interval, f"--{wanted}": wanted})
+            _refuse_options("--replay", {"--seed": seed, "--interval": interval})
             run_replay(
                 settings,
                 folder=replay_folder,
@@ -142,8 +148,7 @@ def _run_session(
     first_words = [*_mode_lines(settings, mode, SIMULATED_PACE_S if interval_s is None else interval_s)]
     if mode is not TradingMode.LIVE:
         first_words += live_left_alone(settings)
-    for line in first_words:
-        click.echo(line, err=True)
+    _say_unless_running(settings, mode, first_words)
     command = f"run --{mode.value.lower()}" + (" --once" if once else "")
     session = _open(settings, mode, seed=seed, interval_s=interval_s, stop=stop, command=command)
     on_terminal = not once and sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -178,6 +183,15 @@ def _run_session(
     click.echo(f"Ended cleanly; the account is kept in {session.folder.resolve()}.", err=True)
     if once and silent:
         raise SystemExit(EXIT_UNHEALTHY)
+
+
+def _say_unless_running(settings: Settings, mode: TradingMode, lines: Sequence[str]) -> None:
+    """Say the first words, but not where a bot runs already: this start fails then, and nothing of it would be true."""
+    runs = False
+    with suppress(BotError):  # a lock that cannot be read: the start says so in a moment
+        runs = holder(mode_folder(settings.state_dir, mode)) is not None
+    for line in () if runs else lines:
+        click.echo(line, err=True)
 
 
 def _open(
@@ -295,15 +309,11 @@ def _reporter(
             yield show
         return
 
-    def log(result: CycleResult) -> None:
-        log_cycle(
-            result,
-            mode.value,
-            signal_rejections=settings.log_signal_rejections,
-            entry_blocks=settings.log_entry_block_reasons,
-        )
-
-    yield log
+    yield CycleLog(
+        mode.value,
+        signal_rejections=settings.log_signal_rejections,
+        entry_blocks=settings.log_entry_block_reasons,
+    ).write
 
 
 @contextmanager
@@ -323,6 +333,14 @@ def _stop_on_signals() -> Iterator[StopSignal]:
         for number, handler in before.items():
             signal.signal(number, handler)
         stop.close()
+
+
+def _one_mode(asked: Mapping[str, bool]) -> str | None:
+    """The mode that was asked for, None for none; two are wrong usage."""
+    names = [name for name, is_set in asked.items() if is_set]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(f'--{name}' for name in names)}: one mode at a time")
+    return names[0] if names else None
 
 
 def _refuse_options(what: str, options: Mapping[str, object]) -> None:

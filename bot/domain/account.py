@@ -93,5 +93,25 @@ class DustEvent:
         assert self.at.tzinfo is not None, "the time of a write-off must be tz-aware"
 
 
-BookEvent = Fill | Flow | DustEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoinsOut:
+    """Coins of a position that left the account without an order of the bot: moved or sold by hand.
+
+    ``price`` is the bid at which they are valued: they leave the books like a withdrawal of so much money.
+    A negative quantity came back: a sale of coins that had been taken for gone.
+    """
+
+    account: str
+    symbol: str
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+
+    def __post_init__(self) -> None:
+        assert self.at.tzinfo is not None, "the time of a removal must be tz-aware"
+        assert self.quantity != 0, f"{self.symbol}: a removal of nothing is none"
+        assert self.price > 0, f"{self.symbol}: coins that left need a price above 0, was {self.price}"
+
+
+BookEvent = Fill | Flow | DustEvent | CoinsOut
 """What the books are folded from, in the order in which it was recorded."""

@@ -68,7 +68,8 @@ TRANSITIONS: MappingProxyType[OrderState, frozenset[OrderState]] = MappingProxyT
         _S.OPEN: frozenset({_S.PARTLY_FILLED, _S.FILLED, _S.CANCEL_IN_FLIGHT, _S.CANCELED, _S.UNKNOWN}),
         _S.PARTLY_FILLED: frozenset({_S.PARTLY_FILLED, _S.FILLED, _S.CANCEL_IN_FLIGHT, _S.CANCELED, _S.UNKNOWN}),
         _S.CANCEL_IN_FLIGHT: frozenset({_S.OPEN, _S.PARTLY_FILLED, _S.FILLED, _S.CANCELED, _S.UNKNOWN}),
-        _S.UNKNOWN: frozenset({_S.OPEN, _S.PARTLY_FILLED, _S.FILLED, _S.CANCELED, _S.REJECTED}),
+        # In flight again: sent once more under the same id, where the venue does not have it.
+        _S.UNKNOWN: frozenset({_S.IN_FLIGHT, _S.OPEN, _S.PARTLY_FILLED, _S.FILLED, _S.CANCELED, _S.REJECTED}),
         _S.FILLED: frozenset(),
         _S.CANCELED: frozenset(),
         _S.REJECTED: frozenset(),
@@ -165,6 +166,12 @@ class OrderReport:
     symbol: str
     state: OrderState
     filled_quantity: Decimal
+    side: Side | None = None
+    """This and the next three: None where the venue does not say."""
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    """Limit, in quote units; of a stop that becomes a limit order too."""
+    stop_price: Decimal | None = None
 
 
 def client_order_id(epoch: uuid.UUID, account: str, symbol: str, intent_number: int) -> str:

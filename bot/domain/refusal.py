@@ -42,6 +42,7 @@ class RefusalCode(StrEnum):
     DAILY_LOSS = "daily_loss"
     DRAWDOWN = "drawdown"
     LOSS_STREAK = "loss_streak"
+    UNRECONCILED = "unreconciled"
     TRANSFER_PENDING = "transfer_pending"
     PAUSED_BY_USER = "paused_by_user"
     FOLLOWS_MASTER = "follows_master"

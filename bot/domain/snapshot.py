@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 SNAPSHOT_KEY = "snapshot"
-SNAPSHOT_SCHEMA_VERSION = 4
+SNAPSHOT_SCHEMA_VERSION = 5
 
 
 class VenueView(TypedDict):
@@ -54,7 +54,8 @@ class PositionView(TypedDict):
     stop_resting: bool
     """True: the stop rests on the venue; False: the bot has yet to place it, or watches the price instead."""
     stop_watched: bool
-    """True: no stop can rest on this venue; the bot watches the price, which ends when it does not run."""
+    """True: the venue lets no stop rest or rejects this one; the bot watches the price, which ends when it does not
+    run."""
     too_small: bool
     """The venue takes no order for so little: it can be neither sold nor protected."""
     r_multiple: float | None
@@ -146,6 +147,19 @@ class OrderView(TypedDict):
     """When its venue ends it by itself, ISO 8601 UTC; None: never."""
 
 
+class FindingView(TypedDict):
+    """One disagreement between a venue and the ledger, while it stands."""
+
+    code: str
+    """FindingCode."""
+    account: str
+    about: str
+    detail: str
+    since: str
+    blocks: bool
+    """Whether nothing is bought while it stands."""
+
+
 class Snapshot(TypedDict):
     """The whole account at the end of a cycle."""
 
@@ -195,3 +209,6 @@ class Snapshot(TypedDict):
     guards: list[GuardView]
     reach: list[ReachView]
     orders: list[OrderView]
+    findings: list[FindingView]
+    reconciled_at: str | None
+    """When every order, fill and balance of every venue was last compared with the ledger; None: not yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from bot.domain.account import Balance, FeeSchedule
 from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
 from bot.domain.market import PEGGED_QUOTES, Ticker
+from bot.domain.orders import OrderReport
 from bot.ports import Venue
 
 FEES_VALID_FOR = timedelta(days=1)
@@ -65,6 +66,9 @@ class Account:
     """Quote asset: what had come in and was in no book when balances and fills had last been read."""
     foreign: Mapping[str, Decimal] = field(default_factory=dict)
     """Coins that the bot did not buy: shown, never counted, never touched."""
+    resting: Sequence[OrderReport] = ()
+    """What rested when everything was last compared with the ledger, whoever had sent it."""
+    reconciled_at: datetime | None = None
     spent: dict[str, float] = field(default_factory=dict)
     """Quote asset: free cash of it that orders sent since the last answer have taken."""
 
@@ -90,7 +94,8 @@ class Account:
     def _rules_are_old(self, now: datetime) -> bool:
         if self.fees is None or self.fees_at is None:
             return True
-        return now - self.fees_at >= (FALLBACK_FEES_VALID_FOR if self.fees.is_fallback else FEES_VALID_FOR)
+        age = now - self.fees_at  # below 0: the clock was put back
+        return age < timedelta(0) or age >= (FALLBACK_FEES_VALID_FOR if self.fees.is_fallback else FEES_VALID_FOR)
 
     def _load_rules(self, now: datetime) -> None:
         self.instruments = self.venue.instruments()
@@ -107,18 +112,10 @@ class Account:
             for symbol, instrument in self.instruments.items()
         }
 
-    def find_foreign(self, own: Mapping[str, Decimal]) -> None:
-        """Compare what the venue reports with what the bot bought, by base asset; ``own`` counts written-off dust.
-
-        To be called when balances and fills have just been read: after a sale the balances are older
-        than the books.
-        """
-        quotes = self.quote_assets()
-        self.foreign = {
-            asset: balance.total - own.get(asset, Decimal(0))
-            for asset, balance in self.balances.items()
-            if asset not in quotes and balance.total > own.get(asset, Decimal(0))
-        }
+    def total(self, asset: str) -> Decimal:
+        """What the venue said of an asset last, held by orders or not."""
+        balance = self.balances.get(asset)
+        return balance.total if balance is not None else Decimal(0)
 
     def is_dust(self, symbol: str, quantity: Decimal) -> bool:
         """Whether the venue is known to take no order for so little."""

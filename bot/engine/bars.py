@@ -44,7 +44,9 @@ class DailyBars:
     def due_symbols(self, now: datetime) -> list[str]:
         """Coins with a closed bar that is not decided; fetches new bars when they should be there."""
         newest_ms = _last_closed_bar(now, self._config.decision_delay_s)
-        if now >= self._fetch_after and any((h.last_open_ms or 0) < newest_ms for h in self.histories.values()):
+        # One that lies further ahead was set by a clock that ran ahead.
+        waits = timedelta(0) < self._fetch_after - now <= FETCH_AGAIN_AFTER
+        if not waits and any((h.last_open_ms or 0) < newest_ms for h in self.histories.values()):
             self._fetch(now, newest_ms)
         due = []
         for symbol, history in self.histories.items():

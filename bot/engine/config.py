@@ -60,6 +60,8 @@ class EngineConfig:
     """Where an entry that was not filled as maker may be tried once as taker."""
     busy_poll_s: float = math.inf
     """The same while an entry rests, whose fill needs its stop soon, or a stop is watched, where that is shorter."""
+    reconcile_s: float = 900.0
+    """Between two comparisons of everything at the venues with the ledger (RECONCILE_MINUTES)."""
     decision_delay_s: float = 60.0
     """A bar is decided at least this long after its close: venues correct the last trades late."""
     stall_days: float = 14.0

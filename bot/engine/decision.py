@@ -13,7 +13,6 @@ from decimal import Decimal
 from bot.books.book import Book
 from bot.decide import allocation, breakout, codes, exits
 from bot.decide.intents import Coin, Intent
-from bot.decide.risk import drawdown_scale
 from bot.decide.sizer import Order
 from bot.domain.market import MS_PER_DAY, coin_symbol
 from bot.domain.modes import Strategy
@@ -22,7 +21,7 @@ from bot.domain.refusal import Refusal, RefusalCode
 from bot.engine.account import Account, PositionKey, key_of, key_text
 from bot.engine.bars import DailyBars
 from bot.engine.config import EngineConfig
-from bot.engine.decision_record import Verdict, decision_record, entry_reason, nan_to_zero
+from bot.engine.decision_record import Verdict, Wish, decision_record, entry_reason, intent_of, nan_to_zero
 from bot.engine.desk import OrderDesk
 from bot.engine.exposure import Entry, Exposure
 from bot.engine.gates import Gates
@@ -73,7 +72,8 @@ class Decider:
         entries: list[Entry] = []
         for symbol in ranked:
             coin = self.coin_of(symbol)
-            intent = self._intent(symbol, coin, standing, self._config.min_score)
+            wish = self._wish(symbol, coin, standing, self._config.min_score)
+            intent = intent_of(self._config.strategy, coin, wish)
             self.targets[symbol] = intent.target_usd
             self._drop_exits(symbol)
             verdict = Verdict(intent.action)
@@ -92,7 +92,7 @@ class Decider:
             else:
                 self.refuser.last.pop(symbol, None)
             record = decision_record(
-                symbol, coin, intent, verdict, config=self._config, history=self.histories[symbol], now=now
+                symbol, coin, wish, intent, verdict, config=self._config, history=self.histories[symbol], now=now
             )
             self._ledger.record_decision(record)
             self.last[symbol] = record
@@ -109,20 +109,20 @@ class Decider:
             notional_usd=intent.gap_usd,
         )
 
-    def _intent(self, symbol: str, coin: Coin, standing: Standing, min_score: float) -> Intent:
-        """What the strategy wants of a coin."""
-        if self._config.strategy is Strategy.BREAKOUT:
-            return breakout.intend(coin, self._since_breakout(symbol), min_score)
-        return allocation.intend(
-            coin,
-            standing.equity,
-            self._config.position_cap_frac,
-            self.sizing.base_usd(coin, standing),
-            self.sizing.entry_cap(symbol, coin, standing),
-            len(self._config.symbols),
-            drawdown_scale(standing.drawdown, self._config.drawdown_frac),
-            min_score,
-            self._config.min_trade_usd,
+    def _wish(self, symbol: str, coin: Coin, standing: Standing, min_score: float) -> Wish:
+        """What the strategy is asked with."""
+        sized = self._config.strategy is not Strategy.BREAKOUT
+        return Wish(
+            equity=standing.equity,
+            position_cap=self._config.position_cap_frac,
+            entry_base=self.sizing.base_usd(coin, standing) if sized else math.nan,
+            entry_cap=self.sizing.entry_cap(symbol, coin, standing) if sized else math.nan,
+            coins=len(self._config.symbols),
+            drawdown=standing.drawdown,
+            max_drawdown=self._config.drawdown_frac,
+            min_score=min_score,
+            min_trade=self._config.min_trade_usd,
+            since_breakout=math.nan if sized else self._since_breakout(symbol),
         )
 
     def _since_breakout(self, symbol: str) -> float:
@@ -358,7 +358,7 @@ class Decider:
     def _wish_at_full_score(self, symbol: str, coin: Coin, standing: Standing) -> Intent:
         if self._config.strategy is Strategy.BREAKOUT:
             return breakout.intend(coin, 0.0, 0.0)
-        return self._intent(symbol, coin, standing, 0.0)
+        return intent_of(self._config.strategy, coin, self._wish(symbol, coin, standing, 0.0))
 
     # -- what the guards show --------------------------------------------------------------------
 

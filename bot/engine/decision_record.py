@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from bot.decide import breakout, codes
+from bot.decide import allocation, breakout, codes
 from bot.decide.intents import Coin, Intent
+from bot.decide.risk import drawdown_scale
 from bot.domain.modes import Strategy
 from bot.domain.refusal import Refusal
 from bot.engine.config import EngineConfig
@@ -28,10 +30,54 @@ class Verdict:
     refusal: Refusal | None = None
 
 
+class Wish(NamedTuple):
+    """What an intent follows from besides the coin: the account and the limits; USD, fractions, NaN where not asked."""
+
+    equity: float
+    position_cap: float
+    entry_base: float
+    entry_cap: float
+    coins: int
+    drawdown: float
+    max_drawdown: float
+    min_score: float
+    min_trade: float
+    since_breakout: float
+    """Bars since a breakout that has not been traded; the breakout strategy asks for this and the score alone."""
+
+
+def intent_of(strategy: Strategy, coin: Coin, wish: Wish) -> Intent:
+    """What the strategy wants of a coin."""
+    if strategy is Strategy.BREAKOUT:
+        return breakout.intend(coin, wish.since_breakout, wish.min_score)
+    return allocation.intend(
+        coin,
+        wish.equity,
+        wish.position_cap,
+        wish.entry_base,
+        wish.entry_cap,
+        wish.coins,
+        drawdown_scale(wish.drawdown, wish.max_drawdown),
+        wish.min_score,
+        wish.min_trade,
+    )
+
+
 def decision_record(
-    symbol: str, coin: Coin, intent: Intent, verdict: Verdict, *, config: EngineConfig, history: History, now: datetime
+    symbol: str,
+    coin: Coin,
+    wish: Wish,
+    intent: Intent,
+    verdict: Verdict,
+    *,
+    config: EngineConfig,
+    history: History,
+    now: datetime,
 ) -> DecisionRecord:
-    """Put a decision into the form of the ledger; the bars that it was made from are stored beside it."""
+    """Put a decision into the form of the ledger, with all that it follows from: see ``redecide``.
+
+    The bars that it was made from are stored beside it.
+    """
     sized = verdict.sized
     details: dict[str, float | str | None] = {
         "bar_source": config.bar_source,
@@ -44,9 +90,13 @@ def decision_record(
         "target_usd": _finite(intent.target_usd),
         "gap_usd": _finite(intent.gap_usd),
         "code": verdict.refusal.code.value if verdict.refusal is not None else codes.REFUSAL_NAMES[intent.code],
+        "wanted": codes.ACTION_NAMES[intent.action],
+        **inputs_of("wish", wish),
     }
     if sized is not None:
         details |= _explained(sized)
+        for name, values in sized.inputs._asdict().items():
+            details |= inputs_of(name, values)
     last = history.last_open_ms
     assert last is not None, f"{symbol} was decided without a bar"
     return DecisionRecord(
@@ -67,13 +117,25 @@ def _explained(sized: Sized) -> dict[str, float | str | None]:
     blend, caps, order = sized.blend, sized.caps, sized.order
     return {
         "binding": codes.REFUSAL_NAMES[order.binding],
+        "reward": _finite(sized.reward),
+        "min_reward": sized.min_reward,
+        "lots": float(order.lots),
         "notional_usd": order.notional,
         "risk_usd": order.risk_usd,
         "parts": float(order.exits),
-        "reward": _finite(sized.reward),
         **{f"leg_{name}": value for name, value in blend._asdict().items()},
         **{f"cap_{name}_usd": _finite(value) for name, value in caps._asdict().items()},
     }
+
+
+def inputs_of(name: str, values: NamedTuple) -> dict[str, float | str | None]:
+    """Fields of one input of the core, so that ``redecide`` can read them back exactly."""
+    return {f"{name}_{field}": in_json(float(value)) for field, value in values._asdict().items()}
+
+
+def in_json(value: float) -> float | str:
+    """A number as it is stored where NaN and infinities must come back: these as ``nan``, ``inf``."""
+    return value if math.isfinite(value) else str(value)
 
 
 def entry_reason(strategy: Strategy, coin: Coin, intent: Intent) -> str:

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from bot.books import performance
 from bot.books.results import loss_streak
-from bot.domain.account import Fill
+from bot.domain.account import CoinsOut, Fill, Flow
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, Purpose
 from bot.domain.refusal import GuardReading, RefusalCode
@@ -33,6 +33,7 @@ from bot.engine.gates import PEGGED, is_off_peg, usdc_usd
 from bot.engine.guards import Guards
 from bot.engine.protect import Protector
 from bot.engine.rebuild import note_risks, rebuilt_book
+from bot.engine.reconcile import Reconciler
 from bot.engine.report import Totals, build_snapshot
 from bot.engine.sizing import Standing
 from bot.engine.state import ExitPlan, StateKeeper, parse_time
@@ -41,6 +42,8 @@ from bot.ports import ControlQueue, EquityPoint, GuardEvent, Ledger, Venue
 
 PERFORMANCE_KEY = "performance"
 FLATTEN_REASON = "flatten"
+OUT_OF_STEP = timedelta(seconds=60)
+"""So far from its time may a cycle be before its clock is taken for stepped: no time has passed then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +60,25 @@ class CycleResult:
     fills: tuple[Fill, ...]
     rejections: tuple[tuple[Order, str], ...]
     """Orders that a venue rejected in this cycle, each with its reason."""
-    orders_placed: int
+    placed: tuple[Order, ...] = ()
+    """Orders sent in this cycle, as they were sent, whatever came of them."""
+    canceled: tuple[tuple[Order, str], ...] = ()
+    """Orders that ended without being filled, by whomever, each with the journal's note."""
+    flows: tuple[Flow, ...] = ()
+    """Deposits and withdrawals booked in this cycle, opening balances too."""
+    coins_out: tuple[CoinsOut, ...] = ()
+    """Coins of positions that were booked as gone in this cycle."""
     decided: tuple[str, ...]
     tier_change: str
     """'' or ``STARTER -> GROWTH``."""
     guards_activated: tuple[GuardReading, ...]
     next_cycle_at: datetime
     snapshot: Snapshot | None
+
+    @property
+    def orders_placed(self) -> int:
+        """How many orders were sent."""
+        return len(self.placed)
 
 
 class Engine:
@@ -91,7 +106,11 @@ class Engine:
         stored = ledger.value(PERFORMANCE_KEY)
         self.performance = performance.Performance() if stored is None else performance.from_json(stored)
         self.desk = OrderDesk(ledger=ledger, accounts=self.accounts, book=self.book, keeper=self._keeper)
-        self.flows = FlowDetector(ledger=ledger, accounts=self.accounts, book=self.book, state=self.state)
+        self.flows = FlowDetector(accounts=self.accounts, book=self.book, desk=self.desk, state=self.state)
+        self.reconciler = Reconciler(
+            accounts=self.accounts, book=self.book, desk=self.desk, state=self.state, every_s=config.reconcile_s
+        )
+        self._ran_before = tiers.current is not None
         self.guards = Guards(config, self.state)
         self.protector = Protector(accounts=self.accounts, book=self.book, desk=self.desk, state=self.state)
         self.decider = Decider(
@@ -117,11 +136,14 @@ class Engine:
         self._earlier: dict[str, CoinView] = {}
         if isinstance(earlier, dict) and earlier.get("schema_version") == SNAPSHOT_SCHEMA_VERSION:
             self._earlier = {coin["symbol"]: coin for coin in earlier["coins"]}
+        self._new_flows: list[Flow] = []
+        self._new_coins_out: list[CoinsOut] = []
         self._measured = self.performance
         self._cycle = 0
         self._adopted = False
         self._last_equity = 0.0
         self._last_at: datetime | None = None
+        self._next_at: datetime | None = None
         self._snapshot_at: datetime | None = None
 
     # -- the cycle -------------------------------------------------------------------------------
@@ -133,10 +155,14 @@ class Engine:
         """
         assert now.tzinfo is not None, "now must be tz-aware"
         self._cycle += 1
-        placed_before = self.desk.placed
+        self._new_flows.clear()
+        self._new_coins_out.clear()
+        self.desk.new_placed.clear()
+        self.desk.new_canceled.clear()
         self.desk.new_fills.clear()
         self.desk.new_rejections.clear()
 
+        self.desk.begin_cycle(now, stepped=self._next_at is not None and abs(now - self._next_at) > OUT_OF_STEP)
         self._turn_day(now)
         self._observe(now)
         self._settle(now)
@@ -145,7 +171,7 @@ class Engine:
         tier_change = self._scale(now)
         decided, entries = self._decide(now) if decides else ([], [])
         self._execute(entries, now, decided=bool(decided))
-        next_cycle_at = now + timedelta(seconds=self._pause_s())
+        next_cycle_at = self._next_at = now + timedelta(seconds=self._pause_s())
         snapshot = self._record(now, next_cycle_at)
         return CycleResult(
             at=now,
@@ -157,7 +183,10 @@ class Engine:
             tier=self._tiers.current_name,
             fills=tuple(self.desk.new_fills),
             rejections=tuple(self.desk.new_rejections),
-            orders_placed=self.desk.placed - placed_before,
+            placed=tuple(self.desk.new_placed),
+            canceled=tuple(self.desk.new_canceled),
+            flows=tuple(self._new_flows),
+            coins_out=tuple(self._new_coins_out),
             decided=tuple(decided),
             tier_change=tier_change,
             guards_activated=activated,
@@ -166,14 +195,16 @@ class Engine:
         )
 
     def _pause_s(self) -> float:
-        watched = any(not self.accounts[name].stops_rest for name, _ in self.book.positions if name in self.accounts)
-        is_busy = watched or bool(self.desk.live(purpose=Purpose.ENTRY))
+        bare = any(not self.protector.rests(key) for key in self.book.positions)
+        is_busy = bare or bool(self.desk.live(purpose=Purpose.ENTRY))
         return min(self.config.poll_s, self.config.busy_poll_s) if is_busy else self.config.poll_s
 
     def _turn_day(self, now: datetime) -> None:
         """Note with which equity the UTC day begins: that of the last cycle, or after a start that of its last mark."""
-        today = now.astimezone(UTC).date().isoformat()
-        if self.state.today != today:
+        day = now.astimezone(UTC).date()
+        today, tomorrow = day.isoformat(), (day + timedelta(days=1)).isoformat()
+        # A clock that is put back over midnight does not begin the day before anew; one that was ahead by days does.
+        if self.state.today < today or self.state.today > tomorrow:
             p = self.performance
             self.state.today = today
             self.state.today_start_usd = self._last_equity if self._last_at is not None else float(p.units * p.index)
@@ -212,9 +243,12 @@ class Engine:
             self.guards.forget_errors()
             if state.halted_by != "drawdown" or arguments.get("reset_drawdown"):
                 state.halted_by = ""
-            self.decider.refuser.forget(RefusalCode.PAUSED_BY_USER)
+            self.reconciler.accept()
+            ended = (RefusalCode.PAUSED_BY_USER, RefusalCode.UNRECONCILED)
+            for code in ended:
+                self.decider.refuser.forget(code)
             for coin in self._earlier.values():
-                if coin["refusal"] == RefusalCode.PAUSED_BY_USER:
+                if coin["refusal"] in ended:
                     coin["refusal"] = coin["action"] = ""
             if arguments.get("reset_drawdown"):
                 self.performance = performance.reset_high_water(self.performance)
@@ -231,8 +265,8 @@ class Engine:
     def _settle(self, now: datetime) -> None:
         for account in self.accounts.values():
             if account.fresh:
-                self.desk.settle(account, now)
-                account.find_foreign(self._held_by_asset(account))
+                self._settle_account(account, now)
+        self._take_back()
         note_risks(self.book, self.desk, self.state)
         self.entries.close_finished()
         streak_at = parse_time(self.state.streak_counts_from)
@@ -257,13 +291,48 @@ class Engine:
                 self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
                 self._keeper.save()
             self.book.apply_flow(flow)
+            self._new_flows.append(flow)
         for account in self.accounts.values():
             if account.fresh:
                 account.note_unbooked(self.book.cash)
 
+    def _settle_account(self, account: Account, now: datetime) -> None:
+        known = len(self.desk.new_fills)
+        self.desk.settle(account, now, deep=self.reconciler.is_due(account, now))
+        if not account.fresh:
+            return
+        quiet = len(self.desk.new_fills) == known
+        for event in list(self.reconciler.compare_coins(account, now, quiet=quiet)):
+            self._flow_of_coins(event, self._equity())
+            with self._ledger.transaction():
+                self._ledger.record_coins_out(event)
+                self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
+                self._keeper.save()
+            self.book.apply_coins_out(event)
+            self._new_coins_out.append(event)
+        if account.name not in self.state.opened_accounts:
+            self.reconciler.compare_history(account, now, ran_before=self._ran_before)
+
+    def _take_back(self) -> None:
+        """Count coins that had been taken for gone and were sold after all: the desk has booked them."""
+        for event in self.desk.came_back:
+            worth = event.quantity * event.price * self._dollar(event.symbol)
+            self._flow_of_coins(event, self._equity() + worth)
+        self.desk.came_back.clear()
+
+    def _flow_of_coins(self, event: CoinsOut, equity_before: Decimal) -> None:
+        worth = event.quantity * event.price * self._dollar(event.symbol)
+        self.performance = performance.with_flow(self.performance, -worth, equity_before)
+        self.state.today_flows_usd -= float(worth)
+        self.state.stall_reason = ""
+
+    def _dollar(self, symbol: str) -> Decimal:
+        return usdc_usd(self.accounts.values()) if symbol.endswith("/USDC") else Decimal(1)
+
     def _guard(self, now: datetime) -> tuple[GuardReading, ...]:
         equity = self._equity()
-        still = self.flows.transfer_pending(now) or not self.book.quote or not self._priced()
+        uncertain = self.flows.transfer_pending(now) or self.reconciler.is_short
+        still = uncertain or not self.book.quote or not self._priced()
         # On a stale total the limits are read too; what is remembered moves on fresh ones only.
         self._measured = self.performance if still else performance.marked(self.performance, equity, now)
         if not self._frozen(now):
@@ -314,8 +383,7 @@ class Engine:
                 plan.keep, plan.reason = "0", FLATTEN_REASON
         elif self.state.halted_by:  # a sale that was wanted before the halt waits; a stop that is reached does not
             self.state.exits = {name: plan for name, plan in self.state.exits.items() if plan.by_stop}
-        block = self.guards.entry_block(now)
-        self.entries.tend(now, block)
+        self.entries.tend(now, self.guards.resting_block(now))
         self.exit_planner.plan_all(now)
         self.protector.protect_all(now)
 
@@ -412,6 +480,8 @@ class Engine:
             reason=self.guards.reason,
             totals=totals,
             earlier=self._earlier,
+            findings=self.reconciler.findings(now),
+            reconciled_at=self.reconciler.reconciled_at,
             cycle=self._cycle,
             now=now,
             next_cycle_at=next_cycle_at,
@@ -458,17 +528,6 @@ class Engine:
             (amount * (usdc if asset == "USDC" else 1) for (_, asset), amount in self.book.cash.items()), Decimal(0)
         )
 
-    def _held_by_asset(self, account: Account) -> dict[str, Decimal]:
-        """What the bot bought and still lies there, dust that the books have written off included."""
-        bought = [(key, position.quantity) for key, position in self.book.positions.items()]
-        bought += [(key, dust.quantity) for key, dust in self.book.dust.items()]
-        held: dict[str, Decimal] = {}
-        for (name, symbol), quantity in bought:
-            if name == account.name and symbol in account.instruments:
-                base = account.instruments[symbol].base
-                held[base] = held.get(base, Decimal(0)) + quantity
-        return held
-
     def _priced(self) -> bool:
         """Whether everything that is held has a known price: a cost in its place would look like a loss or a gain."""
         return all(any(symbol in a.tickers for a in self.accounts.values()) for _, symbol in self.book.positions)
@@ -479,7 +538,7 @@ class Engine:
     def _frozen(self, now: datetime) -> bool:
         """Whether tier, high-water mark and latches must stand still."""
         fresh = all(account.fresh for account in self.accounts.values())
-        return not fresh or self.flows.transfer_pending(now) or not self.book.quote
+        return not fresh or self.flows.transfer_pending(now) or self.reconciler.is_short or not self.book.quote
 
     def _tier(self) -> ScalingTier | None:
         return self._tiers.current

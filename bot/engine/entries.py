@@ -85,15 +85,21 @@ class EntryKeeper:
             if key_text(order.account, order.symbol) not in self._state.entry_plans:
                 account = self._accounts.get(order.account)
                 if account is not None and account.fresh:
-                    self._cancel(account, order, now)  # of a program that knew no plans
+                    if order.client_order_id in self._desk.absent:
+                        self._desk.give_up(order, now)
+                    else:
+                        self._cancel(account, order, now)  # of a program that knew no plans, or of a lost ledger
         for name, plan in list(self._state.entry_plans.items()):
             key = key_of(name)
             account = self._accounts.get(key[0])
             resting = self._resting(key)
-            if account is None or not account.fresh or any(order.state is OrderState.UNKNOWN for order in resting):
-                continue  # nothing can be done, or nobody knows what there is to be done
             age = now - _time(plan.started_at)
             over = block is not None or age >= timedelta(seconds=self._config.entry_patience_s)
+            if account is None or not account.fresh:
+                continue  # nothing can be done
+            if any(order.state is OrderState.UNKNOWN for order in resting):
+                self._resolve_absent(account, resting, wanted=not over, now=now)
+                continue  # else nobody knows what there is to be done
             if resting and not over and not self._moved_on(account, key, plan, resting[0], now):
                 continue
             ended = [self._cancel(account, order, now) for order in resting]
@@ -101,11 +107,22 @@ class EntryKeeper:
                 continue  # asked again in the next cycle
             self._after_end(key, plan, block=block, over=over, asked=bool(resting), now=now)
 
+    def _resolve_absent(self, account: Account, orders: Sequence[Order], *, wanted: bool, now: datetime) -> None:
+        """Send what the venue does not have once more; what is not wanted any more has ended."""
+        for order in orders:
+            if order.client_order_id in self._desk.absent:
+                if wanted and order.symbol in account.tickers:
+                    self._desk.send_again(account, order, now)
+                else:
+                    self._desk.give_up(order, now)
+
     def _moved_on(self, account: Account, key: PositionKey, plan: EntryPlan, order: Order, now: datetime) -> bool:
         """Whether the best bid has left the order behind long enough ago, and it may follow once more."""
         ticker = account.tickers.get(key[1])
         if ticker is None or order.price is None or plan.tries >= REPRICED_AT_MOST:
             return False
+        if self._desk.unresolved(coin_symbol(key[1])):
+            return False  # it rests on where it is until that is known
         return ticker.bid > order.price and now - order.created_at >= REPRICED_EVERY
 
     def _after_end(
@@ -118,17 +135,21 @@ class EntryKeeper:
             return
         crosses = over and block is None and key[0] in self._config.crossing_accounts and not plan.crossed
         sent = self._orders_of(key, plan)
+        # One that the venue has lost may come to light yet: nothing is sent on top of it.
+        lost = bool(sent) and sent[-1].updated_at == parse_time(self._state.absent_at.get(key[0], ""))
         would_have_taken = bool(sent) and (
             plan.would_take or (sent[-1].state is OrderState.CANCELED and now - sent[-1].created_at <= _ENDED_AT_ONCE)
         )
         # The program may have ended before its first order was journalled, or between two of them.
         unsent = not sent or self._moved_on(self._accounts[key[0]], key, plan, sent[-1], now)
-        if crosses or (not over and (asked or would_have_taken or unsent) and plan.tries < REPRICED_AT_MOST):
+        if not lost and (
+            crosses or (not over and (asked or would_have_taken or unsent) and plan.tries < REPRICED_AT_MOST)
+        ):
             self._again.append(_Again(key=key, plan=plan, quantity=left, crosses=crosses))
             return
         waited_h = (now - _time(plan.started_at)) / timedelta(hours=1)
         unfilled: Reason = (RefusalCode.ENTRY_NOT_FILLED, self._config.entry_patience_s / 3600, waited_h, "hours")
-        if sent and sent[-1].state is OrderState.REJECTED:
+        if lost or (sent and sent[-1].state is OrderState.REJECTED):
             unfilled = RefusalCode.ORDER_REJECTED, 0.0, 1.0, "count"
         self._give_up(key, plan, block or unfilled, now)
 
@@ -162,7 +183,7 @@ class EntryKeeper:
             plan = EntryPlan(
                 quantity=str(instrument.quantity_of(entry.lots)),
                 started_at=now.isoformat(),
-                first_number=self._ledger.next_intent_number(*key),
+                first_number=self._desk.next_number(*key),
                 decided_price=float(entry.account.tickers[entry.symbol].bid),
                 stop_frac=entry.stop_frac,
                 reason=entry.reason,
@@ -240,6 +261,10 @@ class EntryKeeper:
     ) -> None:
         if not account.fresh:  # it has fallen silent since the decision, at an order before this one
             self._give_up(key, plan, (RefusalCode.VENUE_UNKNOWN, 0.0, 0.0, "count"), now)
+            return
+        unresolved = self._desk.unresolved(coin_symbol(key[1]))
+        if unresolved:
+            self._give_up(key, plan, (RefusalCode.ORDER_PENDING, 0.0, float(len(unresolved)), "count"), now)
             return
         instrument, ticker = account.instruments[key[1]], account.tickers[key[1]]
         self._state.entry_stop_frac[key_text(*key)] = plan.stop_frac

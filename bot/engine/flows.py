@@ -9,12 +9,14 @@ from decimal import Decimal
 from bot.books.book import Book
 from bot.domain.account import Flow
 from bot.engine.account import Account, key_text
+from bot.engine.desk import OrderDesk
 from bot.engine.state import EngineState, parse_time
-from bot.ports import Ledger
 
 TOLERANCE = Decimal("0.01")
 """Smaller differences are rounding of the venue, not somebody's transfer."""
 
+CONFIRMED_AFTER = timedelta(seconds=30)
+"""So far apart are the two looks: a balance may be stale for one of them, and its fill listed after it."""
 LARGE_OUTFLOW_FRAC = 0.05
 TRANSFER_WINDOW = timedelta(hours=24)
 MATCH_FRAC = 0.02
@@ -24,10 +26,10 @@ MATCH_FRAC = 0.02
 class FlowDetector:
     """Compares what the venues hold with what the books expect."""
 
-    def __init__(self, *, ledger: Ledger, accounts: Mapping[str, Account], book: Book, state: EngineState) -> None:
-        self._ledger = ledger
+    def __init__(self, *, accounts: Mapping[str, Account], book: Book, desk: OrderDesk, state: EngineState) -> None:
         self._accounts = accounts
         self._book = book
+        self._desk = desk
         self._state = state
 
     def detect(self, now: datetime, equity: float) -> Iterator[Flow]:
@@ -37,28 +39,45 @@ class FlowDetector:
         two cycles, because balances and fills are not read at the same instant. An account is open
         only when its balance has been booked: a crash in between must not make a deposit of it. The first
         sight outlives the process: else a bot that is started for one cycle at a time would never see a second.
+        While nobody knows what an order has moved, a difference says nothing: it may be that order's.
         """
         for account in self._accounts.values():
             if not account.fresh:
                 continue
             opening = account.name not in self._state.opened_accounts
+            doubtful = bool(self._desk.in_doubt(account.name))
             for asset in sorted(account.quote_assets()):
                 balance = account.balances.get(asset)
                 reported = balance.total if balance is not None else Decimal(0)
                 difference = reported - self._book.cash.get((account.name, asset), Decimal(0))
                 name, unexplained = key_text(account.name, asset), self._state.unexplained
                 if abs(difference) < TOLERANCE:
-                    unexplained.pop(name, None)
-                elif opening or Decimal(unexplained.get(name, "0")) == difference:
-                    unexplained.pop(name, None)
+                    self._forget(name)
+                elif doubtful:
+                    continue
+                elif opening or self._is_confirmed(name, difference, now):
+                    self._forget(name)
                     note = "opening balance" if opening else "deposit" if difference > 0 else "withdrawal"
                     if not opening:
                         self._watch_transfer(float(difference), equity, now)
                     yield Flow(account=account.name, asset=asset, amount=difference, at=now, note=note)
-                else:
+                elif unexplained.get(name) != str(difference):
                     unexplained[name] = str(difference)
+                    self._state.unexplained_at[name] = now.isoformat()
             if opening:
                 self._state.opened_accounts.append(account.name)
+
+    def _is_confirmed(self, name: str, difference: Decimal, now: datetime) -> bool:
+        first = parse_time(self._state.unexplained_at.get(name, ""))
+        if first is None or now < first:  # the clock was put back
+            self._state.unexplained.pop(name, None)
+            return False
+        same = Decimal(self._state.unexplained.get(name, "0")) == difference
+        return same and now - first >= CONFIRMED_AFTER
+
+    def _forget(self, name: str) -> None:
+        self._state.unexplained.pop(name, None)
+        self._state.unexplained_at.pop(name, None)
 
     def _watch_transfer(self, amount: float, equity: float, now: datetime) -> None:
         state = self._state

@@ -133,6 +133,8 @@ class Guards:
         state = self._state
         if state.paused:
             return "paused by the user; `resume` ends the pause"
+        if state.findings:
+            return "what a venue holds and the ledger do not agree; `status` says what, `resume` accepts it"
         if self._config.follows_master:
             return "follows a master: this version has no connection to one, so nothing is entered"
         if self._by_name["daily_loss"].active:
@@ -146,11 +148,20 @@ class Guards:
 
     def entry_block(self, now: datetime) -> Reason | None:
         """Why nothing may be entered now on any account: (code, limit, actual, unit), or None."""
+        block = self.resting_block(now)
+        if block is None and self._state.short_since:  # coins seem to be missing: the second look tells
+            return RefusalCode.UNRECONCILED, 0.0, float(len(self._state.short_since)), "count"
+        return block
+
+    def resting_block(self, now: datetime) -> Reason | None:
+        """Why entries may not even rest; coins that were missed in one look only take nothing back."""
         by_name, state = self._by_name, self._state
         if state.halted_by == "drawdown":
             return _block(RefusalCode.DRAWDOWN, by_name["drawdown"])
         if state.halted_by or state.paused or state.flatten or self.mode is EngineMode.HALTED:
             return RefusalCode.PAUSED_BY_USER, 0.0, 0.0, "count"
+        if state.findings:
+            return RefusalCode.UNRECONCILED, 0.0, float(len(state.findings)), "count"
         if self._config.follows_master:
             return RefusalCode.FOLLOWS_MASTER, 0.0, 0.0, "count"
         if by_name["daily_loss"].active:
@@ -160,6 +171,11 @@ class Guards:
         if by_name["errors"].active:
             # In good cycles: those are what ends it.
             return RefusalCode.ERROR_SHUTOFF, float(self._config.max_failed_cycles), float(state.good_cycles), "count"
+        return self._waiting_block(now)
+
+    def _waiting_block(self, now: datetime) -> Reason | None:
+        """What ends with time, or with the next look."""
+        state = self._state
         blocked_until = parse_time(state.streak_blocked_until)
         if blocked_until is not None and now < blocked_until:
             hours = (blocked_until - now).total_seconds() / 3600
@@ -169,7 +185,7 @@ class Guards:
             hours = (pending_until - now).total_seconds() / 3600
             return RefusalCode.TRANSFER_PENDING, 0.0, hours, "hours"
         if any(amount.startswith("-") for amount in state.unexplained.values()):
-            # Cash is missing, and whether it was withdrawn shows in the next cycle: sizes on the equity before it
+            # Cash is missing, and whether it was withdrawn shows at the second look: sizes on the equity before it
             # would be too large for what is left.
             return RefusalCode.TRANSFER_PENDING, 0.0, TRANSFER_WINDOW / timedelta(hours=1), "hours"
         return None

@@ -14,7 +14,7 @@ from decimal import Decimal
 from bot.books.book import Book
 from bot.books.positions import Position
 from bot.domain.instrument import Instrument
-from bot.domain.orders import OrderState, OrderType, Purpose, Side
+from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
 from bot.engine.account import Account, PositionKey, key_of, key_text
 from bot.engine.desk import OrderDesk
 from bot.engine.state import EngineState, ExitPlan, StopPlan, parse_time
@@ -84,6 +84,7 @@ class Protector:
         account = self._accounts.get(key[0])
         if account is None or not account.fresh:
             return  # what rests on the venue rests; nothing can be done while it does not answer
+        self._resolve_absent(account, key, now)
         if any(o.state in (OrderState.UNKNOWN, OrderState.IN_FLIGHT) for o in self._desk.live(*key)):
             return  # first learn what became of it
         if self._is_selling(key, now):
@@ -94,16 +95,65 @@ class Protector:
             return
         if key[1] not in account.instruments or key[1] not in account.tickers:
             return  # not traded here at present: no order can be sent
-        if account.is_dust(key[1], position.quantity):
+        if not account.instruments[key[1]].is_open and any(o.side is Side.SELL for o in self._desk.live(*key)):
+            return  # it may take cancellations only: a stop that rests there must rest on
+        quantity = self._there(account, key)
+        if not quantity or account.is_dust(key[1], quantity):
             # Too small to sell: it stays in the books. A plan must not wait and sell the next entry.
             self._state.exits.pop(key_text(*key), None)
             self._state.targets_reached.pop(key_text(*key), None)
             return
-        self._protect_position(account, key, position, now)
+        self._protect_position(account, key, position, quantity, now)
 
-    def _protect_position(self, account: Account, key: PositionKey, position: Position, now: datetime) -> None:
+    def rests(self, key: PositionKey) -> bool:
+        """Whether a stop of the whole position rests at its venue; else the bot watches, and looks more often."""
+        position, plan = self._book.positions[key], self._state.stops.get(key_text(*key))
+        account = self._accounts.get(key[0])
+        if account is None or plan is None:
+            return account is None
+        quantity = self._there(account, key)
+        if account.is_dust(key[1], position.quantity):
+            return True
+        known = all(order.state is not OrderState.UNKNOWN for order in self._desk.live(*key))
+        return known and self._rests(key, quantity, Decimal(plan.stop_price))
+
+    def _there(self, account: Account, key: PositionKey) -> Decimal:
+        """What of a position is at its venue, in whole steps; all of it where nothing is known to be missing."""
+        position = self._book.positions.get(key)
+        if position is None:
+            return Decimal(0)
+        base = key[1].partition("/")[0]
+        if key_text(key[0], base) not in self._state.missing:
+            return position.quantity
+        left = account.total(base)
+        for (name, symbol), other in sorted(self._book.positions.items()):
+            if name == key[0] and symbol < key[1] and symbol.partition("/")[0] == base:
+                left -= min(left, other.quantity)
+        there, instrument = min(left, position.quantity), account.instruments.get(key[1])
+        return there if instrument is None else instrument.quantity_of(instrument.lots_in(there))
+
+    def _resolve_absent(self, account: Account, key: PositionKey, now: datetime) -> None:
+        """Send sales that the venue does not have once more, where they are still wanted."""
+        for order in self._desk.live(*key):
+            if order.client_order_id not in self._desk.absent or order.side is not Side.SELL:
+                continue
+            if order.quantity <= self._there(account, key) and self._is_wanted(account, key, order):
+                self._desk.send_again(account, order, now)
+            else:
+                self._desk.give_up(order, now)
+
+    def _is_wanted(self, account: Account, key: PositionKey, order: Order) -> bool:
+        ticker = account.tickers.get(key[1])
+        if ticker is None:
+            return False
+        if order.stop_price is not None:  # one at the price already would be executed or rejected
+            return order.stop_price < ticker.bid
+        return key_text(*key) in self._state.exits
+
+    def _protect_position(
+        self, account: Account, key: PositionKey, position: Position, quantity: Decimal, now: datetime
+    ) -> None:
         name, instrument, ticker = key_text(*key), account.instruments[key[1]], account.tickers[key[1]]
-        quantity = position.quantity
         entering = is_entering(self._state, self._desk, key)
         plan = settled_stop(self._state, instrument, name, position.average_price, entering=entering)
         wanted = Decimal(plan.stop_price)
@@ -114,18 +164,18 @@ class Protector:
             self._plan_all(name, f"the stop of {wanted} was reached and did not sell")
         if name in self._state.exits:
             self._sell(account, key, quantity, bid=ticker.bid, stop=wanted, now=now)
-            left = self._book.positions.get(key)
-            if left is None:
+            if key not in self._book.positions:
                 self._forget(account, key, now)
                 return
             if self._is_selling(key, now):
                 return
-            quantity = left.quantity
+            quantity = self._there(account, key)
         if wanted < ticker.bid:
             self._hold_stop(account, key, quantity, wanted, entering=entering, now=now)
 
     def _is_selling(self, key: PositionKey, now: datetime) -> bool:
-        return any(now - order.created_at < SALE_ENDS_WITHIN for order in self._desk.live(*key, purpose=Purpose.EXIT))
+        ages = (now - order.created_at for order in self._desk.live(*key, purpose=Purpose.EXIT))
+        return any(timedelta(0) <= age < SALE_ENDS_WITHIN for age in ages)
 
     def _plan_all(self, name: str, reason: str) -> None:
         """Want everything sold; a plan for all of it goes on, with the lower prices that it has come to accept."""
@@ -142,6 +192,8 @@ class Protector:
             return False
         since = parse_time(self._state.stop_reached_at.setdefault(name, now.isoformat()))
         assert since is not None
+        if now < since:  # the clock was put back
+            self._state.stop_reached_at[name] = now.isoformat()
         return now - since >= STOP_OVERDUE_AFTER
 
     def _sell(
@@ -155,8 +207,7 @@ class Protector:
             return
         if not self._made_free(account, key, rest=quantity - sell, stop=stop, bid=bid, now=now):
             return  # tried again next cycle
-        still_held = self._book.positions.get(key)
-        if still_held is None or still_held.quantity < quantity:
+        if self._there(account, key) < quantity:
             return  # the stop was executed meanwhile; the next cycle looks again
         order = self._desk.place(
             account,
@@ -182,12 +233,29 @@ class Protector:
         if rest < minimum or stop >= bid or not account.stops_rest:
             return self._taken_back(account, key, now)
         if not self._rests(key, rest, stop):
-            if not self._taken_back(account, key, now):
+            if not self._exchanged(account, key, rest, stop, now):
+                if not self._taken_back(account, key, now):
+                    return False
+                if self._there(account, key) <= rest:
+                    return False  # the old stop was executed while it was taken back
+                self._place_stop(account, key, rest, stop, now)
+            elif not self._rests(key, rest, stop):
                 return False
-            position = self._book.positions.get(key)
-            if position is None or position.quantity <= rest:
-                return False  # the old stop was executed while it was taken back
-            self._place_stop(account, key, rest, stop, now)
+        return True
+
+    def _exchanged(self, account: Account, key: PositionKey, quantity: Decimal, stop: Decimal, now: datetime) -> bool:
+        """Put a stop in the place of the one that rests, without a look in between; False where there is none.
+
+        Not where the account holds coins of its owner: were the old stop executed meanwhile, the new one would sell
+        those.
+        """
+        selling = [order for order in self._desk.live(*key) if order.side is Side.SELL]
+        resting = (OrderState.OPEN, OrderState.PARTLY_FILLED)
+        if len(selling) != 1 or selling[0].purpose is not Purpose.STOP or selling[0].state not in resting:
+            return False
+        if account.instruments[key[1]].base in account.foreign:
+            return False
+        self._desk.exchange(account, selling[0], lambda: self._place_stop(account, key, quantity, stop, now), now)
         return True
 
     def _taken_back(self, account: Account, key: PositionKey, now: datetime) -> bool:
@@ -206,15 +274,17 @@ class Protector:
             if not entering:  # what no stop can protect is not kept; the rest of an entry may still make it larger
                 self._state.exits[key_text(*key)] = ExitPlan("0", "too small for a stop")
             return
-        if not self._taken_back(account, key, now):
+        if self._exchanged(account, key, quantity, wanted, now):
+            if any(order.side is Side.SELL for order in self._desk.live(*key)):
+                return
+        elif not self._taken_back(account, key, now):
             return
-        position = self._book.positions.get(key)
-        if position is None or position.quantity != quantity:
-            return  # the old stop was executed while it was taken back
-        self._place_stop(account, key, quantity, wanted, now)
+        quantity = self._there(account, key)
+        if quantity and quantity >= instrument.minimum_quantity_at(wanted):  # else the old stop was executed meanwhile
+            self._place_stop(account, key, quantity, wanted, now)
 
     def _place_stop(self, account: Account, key: PositionKey, quantity: Decimal, stop: Decimal, now: datetime) -> None:
-        self._desk.place(
+        order = self._desk.place(
             account,
             account.instruments[key[1]],
             purpose=Purpose.STOP,
@@ -225,6 +295,10 @@ class Protector:
             reason="protective stop",
             now=now,
         )
+        if order.state is OrderState.REJECTED:
+            self._state.stop_refused[key_text(*key)] = self._desk.new_rejections[-1][1]
+        else:
+            self._state.stop_refused.pop(key_text(*key), None)
 
     def _rests(self, key: PositionKey, quantity: Decimal, wanted: Decimal) -> bool:
         """Whether the stop is there as it should be, and nothing else that sells."""
@@ -239,3 +313,4 @@ class Protector:
         self._state.exits.pop(name, None)
         self._state.targets_reached.pop(name, None)
         self._state.stop_reached_at.pop(name, None)
+        self._state.stop_refused.pop(name, None)

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from bot.books.book import Book
 from bot.books.positions import Position
-from bot.domain.account import DustEvent, Flow
+from bot.domain.account import CoinsOut, DustEvent, Flow
 from bot.engine.account import key_text
 from bot.engine.desk import OrderDesk
 from bot.engine.protect import is_entering
@@ -30,6 +30,9 @@ def rebuilt_book(ledger: Ledger, state: EngineState) -> Book:
             continue
         if isinstance(event, DustEvent):
             book.book_dust(event.account, event.symbol)
+            continue
+        if isinstance(event, CoinsOut):
+            book.apply_coins_out(event)
             continue
         order = ledger.order(event.client_order_id)
         book.apply_fill(event, order.purpose if order is not None else "")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from bot.books.book import Book
 from bot.decide.sizer import heat_limit
+from bot.domain.finding import BLOCKING, Finding
 from bot.domain.market import coin_symbol
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, OrderState, Purpose
@@ -17,6 +18,7 @@ from bot.domain.refusal import GuardReading
 from bot.domain.snapshot import (
     SNAPSHOT_SCHEMA_VERSION,
     CoinView,
+    FindingView,
     GuardView,
     OrderView,
     PositionView,
@@ -62,6 +64,8 @@ def build_snapshot(
     reason: str,
     totals: Totals,
     earlier: Mapping[str, CoinView],
+    findings: Sequence[Finding],
+    reconciled_at: datetime | None,
     cycle: int,
     now: datetime,
     next_cycle_at: datetime,
@@ -121,6 +125,8 @@ def build_snapshot(
             now=now,
         ),
         orders=[_order(order) for order in orders],
+        findings=[_finding(found) for found in findings],
+        reconciled_at=reconciled_at.isoformat() if reconciled_at is not None else None,
     )
 
 
@@ -154,7 +160,7 @@ def _position(
             and o.state in (OrderState.OPEN, OrderState.PARTLY_FILLED)
             for o in orders
         ),
-        stop_watched=key[0] in accounts and not accounts[key[0]].stops_rest,
+        stop_watched=key[0] in accounts and (not accounts[key[0]].stops_rest or key_text(*key) in state.stop_refused),
         too_small=key[0] in accounts and accounts[key[0]].is_dust(key[1], position.quantity),
         r_multiple=float((price - position.average_price) / risk) if risk > 0 else None,
         opened_at=position.opened_at.isoformat(),
@@ -258,6 +264,17 @@ def _order(order: Order) -> OrderView:
         price=f"{price:f}" if price is not None else None,
         state=order.state.value,
         expires_at=order.expires_at.isoformat() if order.expires_at is not None else None,
+    )
+
+
+def _finding(found: Finding) -> FindingView:
+    return FindingView(
+        code=found.code.value,
+        account=found.account,
+        about=found.about,
+        detail=found.detail,
+        since=found.since.isoformat(),
+        blocks=found.code in BLOCKING,
     )
 
 

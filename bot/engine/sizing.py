@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from bot.books.book import Book
 from bot.decide import allocation, breakout, codes, exits, kelly, measured, sizer
@@ -51,15 +52,28 @@ class Standing:
     """Nothing is sold either: positions keep their stops."""
 
 
+class SizerInputs(NamedTuple):
+    """What the sizer's order follows from; stored with the decision, so that it can be made again."""
+
+    candidate: Candidate
+    rules: Rules
+    holdings: Holdings
+    limits: Limits
+    edge: Edge
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sized:
     """What the sizer made of a wish on one account."""
+
+    inputs: SizerInputs
 
     blend: Blend
     caps: Caps
     order: Order
     reward: float
     """Net risk:reward of the order; NaN: nothing to measure it by yet."""
+    min_reward: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +91,15 @@ def target_rule(rule: ExitRule) -> int:
     """The core's number of a rule with price targets, -1 for one without."""
     code = RULE_CODES[rule]
     return code if exits.target_count(code, 1) > 0 else -1
+
+
+def rewarding(order: Order, reward: float, min_reward: float) -> Order:
+    """The order, refused where its net risk:reward is known and too low."""
+    if order.lots > 0 and not math.isnan(reward):
+        gate = risk_reward(reward, min_reward)
+        if gate.active:
+            return sizer.refused(order.notional, order.binding, codes.RISK_REWARD, gate.limit, gate.used)
+    return order
 
 
 class Sizing:
@@ -188,11 +211,14 @@ class Sizing:
             parts = order.exits if order.lots > 0 else 1
             rule = RULE_CODES[self._config.exit_rule]
             reward = exits.net_reward(rule, parts, coin.stop_distance, rules.fee_in, rules.fee_out, SLIPPAGE)
-        if order.lots > 0 and not math.isnan(reward):
-            gate = risk_reward(reward, self._config.min_reward)
-            if gate.active:
-                order = sizer.refused(order.notional, order.binding, codes.RISK_REWARD, gate.limit, gate.used)
-        return Sized(blend=blend, caps=caps, order=order, reward=reward)
+        return Sized(
+            inputs=SizerInputs(candidate, rules, holdings, limits, record.edge),
+            blend=blend,
+            caps=caps,
+            order=rewarding(order, reward, self._config.min_reward),
+            reward=reward,
+            min_reward=self._config.min_reward,
+        )
 
     @property
     def _has_targets(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from bot.domain.errors import LedgerError
+from bot.domain.finding import Finding
 from bot.ports import Ledger
 
 STATE_KEY = "engine_state"
@@ -51,7 +52,23 @@ class EntryPlan:
     """Whether its last order was rejected because the price had come to it: worth another try."""
 
 
-_Plan = StopPlan | ExitPlan | EntryPlan
+@dataclass(slots=True)
+class FindingState:
+    """A finding that stays until it ends or ``resume`` accepts it."""
+
+    code: str
+    account: str
+    about: str
+    detail: str
+    since: str
+
+    @classmethod
+    def of(cls, finding: Finding) -> FindingState:
+        """Plain JSON values of a finding."""
+        return cls(finding.code.value, finding.account, finding.about, finding.detail, finding.since.isoformat())
+
+
+_Plan = StopPlan | ExitPlan | EntryPlan | FindingState
 
 
 @dataclass(slots=True)
@@ -85,6 +102,8 @@ class EngineState:
     stall_reason: str = ""
     unexplained: dict[str, str] = field(default_factory=dict)
     """account|asset: what is there beyond the books, seen once; seen again it is a deposit or withdrawal."""
+    unexplained_at: dict[str, str] = field(default_factory=dict)
+    """account|asset: when it was seen first."""
     transfer_pending_until: str = ""
     transfer_amount: float = 0.0
     cursors: dict[str, str] = field(default_factory=dict)
@@ -100,11 +119,29 @@ class EngineState:
     """account|symbol: until it has bought what it wanted, or is given up."""
     stops: dict[str, StopPlan] = field(default_factory=dict)
     missing_since: dict[str, str] = field(default_factory=dict)
-    """client order id: when its venue first did not list a live order."""
+    """client order id: since when its venue has not listed a live order; '' until the cycle after the first look."""
     absent_at: dict[str, str] = field(default_factory=dict)
     """account: when an order there was last taken for absent."""
+    sent_again: dict[str, str] = field(default_factory=dict)
+    """client order id: when a live order that the venue did not have was sent for the second time."""
+    fills_late: dict[str, str] = field(default_factory=dict)
+    """client order id: since when the venue says that more of it is filled than it lists."""
+    numbers_from: dict[str, int] = field(default_factory=dict)
+    """account|symbol: the lowest intent number that no lost part of this ledger can have used."""
+    foreign: dict[str, str] = field(default_factory=dict)
+    """account|asset: coins beyond the bot's own when nothing was in doubt."""
+    short_since: dict[str, str] = field(default_factory=dict)
+    """account|asset: since when the venue has held less of a coin than the books."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """account|asset: coins of the books that are certainly not there: nothing protects or sells them."""
+    findings: dict[str, FindingState] = field(default_factory=dict)
+    """By name: what blocks entries until it ends or is accepted."""
+    accepted: dict[str, str] = field(default_factory=dict)
+    """Name of a finding: the missing quantity that ``resume`` has accepted; it is to be booked as gone."""
     stop_reached_at: dict[str, str] = field(default_factory=dict)
     """account|symbol: since when the price has been at its stop, which rests and has not sold."""
+    stop_refused: dict[str, str] = field(default_factory=dict)
+    """account|symbol: why the venue rejected its stop last; the bot watches the price meanwhile."""
     exits: dict[str, ExitPlan] = field(default_factory=dict)
     targets_reached: dict[str, int] = field(default_factory=dict)
     """account|symbol: price targets that the position has reached; the price may have fallen back since."""
@@ -125,11 +162,17 @@ class EngineState:
     def from_json(cls, value: dict[str, object]) -> EngineState:
         """Read back what ``to_json`` gave. Raises LedgerError where it does not fit."""
         try:
-            state = cls(**value)  # type: ignore[arg-type]  # checked by the field names and the next three lines
+            fresh = cls()
+            for name, told in value.items():
+                wanted = type(getattr(fresh, name))
+                if type(told) is not wanted and (wanted, type(told)) != (float, int):
+                    raise TypeError(f"{name} is {told!r}"[:80])  # noqa: TRY301 - told like the others
+            state = cls(**value)  # type: ignore[arg-type]  # checked by the field names and the next four lines
             state.stops = {k: StopPlan(**v) for k, v in state.stops.items()}  # type: ignore[arg-type]
             state.exits = {k: ExitPlan(**v) for k, v in state.exits.items()}  # type: ignore[arg-type]
             state.entry_plans = {k: EntryPlan(**v) for k, v in state.entry_plans.items()}  # type: ignore[arg-type]
-        except TypeError as e:
+            state.findings = {k: FindingState(**v) for k, v in state.findings.items()}  # type: ignore[arg-type]
+        except (AttributeError, TypeError) as e:
             raise LedgerError(f"the engine state in the ledger cannot be read: {e}") from e
         return state
 
@@ -140,7 +183,11 @@ class StateKeeper:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         stored = ledger.value(STATE_KEY)
-        self.state = EngineState.from_json(stored) if isinstance(stored, dict) else EngineState()
+        if stored is not None and not isinstance(stored, dict):
+            raise LedgerError(
+                f"the engine state in the ledger cannot be read: it is {type(stored).__name__}, no object"
+            )
+        self.state = EngineState() if stored is None else EngineState.from_json(stored)
         self._saved = self.state.to_json()
 
     def save(self) -> None:

@@ -117,7 +117,7 @@ def _tier_change(entry: Mapping[str, object]) -> TierChange:
     if to_tier is None:
         raise ValueError("to_tier: must be the name of a tier, was missing")
     direction = entry.get("direction")
-    if direction not in {member.value for member in Direction}:
+    if not isinstance(direction, str) or direction not in {member.value for member in Direction}:
         raise ValueError(f"direction: must be up or down, was {direction!r}")
     return TierChange(
         timestamp=_timestamp(entry, "timestamp"),

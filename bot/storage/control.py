@@ -46,8 +46,8 @@ class ControlQueue:
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder)
 
-    def put(self, command: str, *, now: datetime, **arguments: object) -> None:
-        """Add a command with all of its arguments (``resume``: ``reset_drawdown``).
+    def put(self, command: str, *, now: datetime, **arguments: object) -> Path:
+        """Add a command with all of its arguments (``resume``: ``reset_drawdown``); its file is there until taken.
 
         Raises BotError for an unknown command or argument, when 100 wait already, and where the folder
         cannot be written.
@@ -66,7 +66,7 @@ class ControlQueue:
                 )
             unfinished.touch(mode=0o600)
             unfinished.write_text(json.dumps(entry), encoding="utf-8")
-            unfinished.rename(self._folder / name)
+            return unfinished.rename(self._folder / name)
         except OSError as e:
             raise BotError(f"the command {command!r} cannot be written to {self._folder} ({e.strerror})") from e
 

@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bot.domain.account import BookEvent, DustEvent, Fill, Flow
+from bot.domain.account import BookEvent, CoinsOut, DustEvent, Fill, Flow
 from bot.domain.errors import InvariantError, LedgerError
 from bot.domain.market import Candle
 from bot.domain.orders import TRANSITIONS, Order, OrderState
 from bot.domain.refusal import Refusal
 from bot.ports import DecisionRecord, EquityPoint, GuardEvent
 from bot.storage import ledger_schema as sql
+from bot.storage.ledger_chain import CHAIN_KEY, ChainState
 from bot.storage.ledger_copy import copy_beside
-from bot.storage.ledger_schema import (
-    US_PER_DAY,
-    US_PER_HOUR,
+from bot.storage.ledger_rows import (
+    FILLS,
+    FLOWS,
+    ORDERS,
     Row,
-    check_version,
     decode,
-    fill_of,
-    flow_of,
+    decode_json,
     json_of,
-    ledger_error,
     merge_books,
     micros,
-    order_of,
     text,
 )
+from bot.storage.ledger_schema import US_PER_DAY, US_PER_HOUR, check_version, ledger_error
 
 _BUSY_TIMEOUT_S = 5.0
 _FULL_EQUITY = timedelta(days=2)
 _HOURLY_EQUITY = timedelta(days=30)
+KEPT_FOR = timedelta(days=730)
+"""Decisions, refusals and guard events: two years, so that a tax year can be looked into until after its return.
+
+What taxes and books rest on (orders, fills, flows, dust, coins that left) stays for ever.
+"""
+_WAL_LIMIT_BYTES = 4 * 1024 * 1024
+"""The -wal is cut back to this much when SQLite begins it anew: one large transaction must not hold disk for ever."""
 
 
 class SqliteLedger:
@@ -50,9 +58,11 @@ class SqliteLedger:
     simulations, leaves that to the operating system: then a power cut may lose or damage the file.
 
     Size, measured: 63 bytes per equity point, so 26,000 points of a replay are 1.6 MB; ``prune`` keeps about
-    4,000 points of a first year and 365 of each later one. Pages freed by it are used again.
+    4,000 points of a first year and 365 of each later one. The file never shrinks: pages that ``prune`` frees
+    are used again. With three coins and 60 orders a year it has 1.6 MB after a year, 2.7 MB after two, and from
+    then on 0.15 MB more a year; 5.4 and 10.2 MB if each day sized an order for each coin.
 
-    A ledger of an older version is brought up to date; a copy of it stays beside (``ledger.sqlite3.v1.bak``).
+    A ledger of an older version is brought up to date; a copy of it stays beside (``ledger.sqlite3.v2.bak``).
 
     Raises LedgerError where the file cannot be opened, read or written, is damaged, is not a ledger,
     or was written by a newer version; the file is never deleted or replaced.
@@ -98,11 +108,22 @@ class SqliteLedger:
         self._run("PRAGMA journal_mode = WAL")
         self._run("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = OFF")
         self._run("PRAGMA foreign_keys = ON")
+        self._run(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES:d}")
         if version < sql.SCHEMA_VERSION:
             if version > 0:
                 copy_beside(self._connection, self.path, suffix=f".v{version}.bak")
             self._make_tables()
-        self._epoch = uuid.UUID(self._rows("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
+        self._epoch = self._read_epoch()
+
+    def _read_epoch(self) -> uuid.UUID:
+        rows = self._rows(sql.SELECT_META, ("epoch",))
+        try:
+            return uuid.UUID(rows[0][0])
+        except (IndexError, ValueError) as e:
+            raise LedgerError(
+                f"ledger {self.path}: table meta, row epoch: found {rows!r} where the identity of this ledger belongs; "
+                "the file was edited. Put a backup in its place"
+            ) from e
 
     def _make_tables(self) -> None:
         """Make what is missing: everything in a new file, the later steps in an older one."""
@@ -119,8 +140,22 @@ class SqliteLedger:
             for step in sql.MIGRATIONS[version - 1 :]:
                 for statement in step:
                     self._run(statement)
+            if version < sql.CHAIN_SINCE_VERSION:
+                self._chain_all()
             self._run("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(sql.SCHEMA_VERSION),))
             self._run(f"PRAGMA user_version = {sql.SCHEMA_VERSION:d}")
+
+    def _chain_all(self) -> None:
+        """Begin the chain of the decisions, over those that an older version has stored too."""
+        state = ChainState.begun(self._read_epoch())
+        for *columns, _ in self._rows(sql.SELECT_CHAINED):
+            state = state.with_row(tuple(columns))
+            self._run("UPDATE decisions SET chain = ? WHERE seq = ?", (state.head, state.last_seq))
+        self._run(sql.SET_META, (CHAIN_KEY, state.to_text()))
+
+    def _chain(self) -> ChainState:
+        rows = self._rows(sql.SELECT_META, (CHAIN_KEY,))
+        return ChainState.from_text(self.path, rows[0][0] if rows else None)
 
     # -- the way to SQLite
 
@@ -266,6 +301,11 @@ class SqliteLedger:
         """Store that what is left of a position is written off."""
         self._run(sql.INSERT_DUST, (event.account, event.symbol, micros(event.at)))
 
+    def record_coins_out(self, event: CoinsOut) -> None:
+        """Store that coins of a position left the account without an order of the bot, or came back."""
+        values = (event.account, event.symbol, text(event.quantity), text(event.price), micros(event.at))
+        self._run(sql.INSERT_COINS_OUT, values)
+
     def record_bars(self, source: str, symbol: str, timeframe: str, bars: Sequence[Candle]) -> None:
         """Store closed bars; one that is stored already is left as it was."""
         with self._together():
@@ -273,19 +313,12 @@ class SqliteLedger:
                 self._run(sql.INSERT_BAR, (source, symbol, timeframe, *bar))
 
     def record_decision(self, decision: DecisionRecord) -> None:
-        """Store a decision; NaN and infinities in its details are stored as null."""
-        values = (
-            decision.symbol,
-            decision.account,
-            decision.bar_ms,
-            decision.first_bar_ms,
-            decision.bars,
-            decision.action,
-            decision.score,
-            json_of(decision.details),
-            micros(decision.at),
-        )
-        self._run(sql.INSERT_DECISION, values)
+        """Store a decision and chain it to the one before; NaN and infinities in its details are stored as null."""
+        with self._together():
+            chain = self._chain()
+            chained = chain.with_row((chain.last_seq + 1, *_columns_of(decision)))
+            self._run(sql.INSERT_DECISION, (chained.last_seq, *_columns_of(decision), chained.head))
+            self._run(sql.SET_META, (CHAIN_KEY, chained.to_text()))
 
     def record_refusal(self, refusal: Refusal) -> bool:
         """Store a refusal once per (bar, coin, code); False where it is stored already."""
@@ -328,18 +361,45 @@ class SqliteLedger:
             raise LedgerError(f"ledger {self.path}: the value {key!r} cannot be stored as JSON: {e}") from e
         self._run(sql.SET_VALUE, (key, encoded))
 
-    def prune(self, now: datetime) -> int:
-        """Thin old equity points; return how many went.
+    def prune(self, now: datetime, *, journal: bool = True) -> int:
+        """Thin old equity points, remove old journal rows, and give the -wal's disk space back; return rows gone.
 
-        Kept: all of the last 2 days, then the last of each hour up to 30 days, then the last of each
-        UTC day for ever. Limits lie on UTC midnights, so that hours and days are thinned whole.
+        Of equity stay: all of the last 2 days, then the last of each hour up to 30 days, then the last of each
+        UTC day for ever. Limits lie on UTC midnights, so that hours and days are thinned whole. Decisions,
+        refusals and guard events go after two years, and bars that no decision needs any more; not with
+        ``journal=False`` (a replay, which is counted at its end). To be called daily, outside a transaction.
         """
         full_from = _day_start(now - _FULL_EQUITY)
         hourly_from = _day_start(now - _HOURLY_EQUITY)
-        with self._together():
+        with self.transaction():
             gone = self._run(sql.THIN_EQUITY, {"from": hourly_from, "to": full_from, "bucket": US_PER_HOUR}).rowcount
             gone += self._run(sql.THIN_EQUITY, {"from": 0, "to": hourly_from, "bucket": US_PER_DAY}).rowcount
+            if journal:
+                gone += self._retire(_day_start(now - KEPT_FOR))
+        self._truncate_wal()
         return gone
+
+    def _truncate_wal(self) -> None:
+        """Give the disk space of the -wal back; not while a view reads: nobody waits for that, the next day does it."""
+        self._rows("PRAGMA busy_timeout = 0")
+        try:
+            self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._rows(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000:.0f}")
+
+    def _retire(self, before_us: int) -> int:
+        """Remove journal rows of before a moment: an unbroken run of the oldest ones, whatever the clock did since."""
+        gone = self._run(sql.DELETE_REFUSALS, (before_us,)).rowcount
+        gone += self._run(sql.DELETE_GUARD_EVENTS, (before_us,)).rowcount
+        kept = self._rows(sql.FIRST_KEPT_DECISION, (before_us,))
+        last_old = self._rows(sql.LAST_OLD_DECISION, kept[0]) if kept else []
+        if last_old:
+            seq, anchor = last_old[0]
+            removed = self._run(sql.DELETE_DECISIONS, (seq,)).rowcount
+            chain = self._chain()
+            self._run(sql.SET_META, (CHAIN_KEY, replace(chain, anchor=anchor, count=chain.count - removed).to_text()))
+            gone += removed
+        return gone + self._run(sql.DELETE_BARS, (before_us // 1000,)).rowcount
 
     # -- reading
 
@@ -351,29 +411,34 @@ class SqliteLedger:
     def value(self, key: str, default: object = None) -> object:
         """Read a value stored with ``set_value``."""
         rows = self._rows(sql.SELECT_VALUE, (key,))
-        return json.loads(rows[0][0]) if rows else default
+        return decode_json(self.path, "engine_values", key, rows[0][0]) if rows else default
 
     def live_orders(self) -> list[Order]:
         """Orders that are not in a final state, oldest first."""
-        return decode(self.path, order_of, self._rows(sql.SELECT_LIVE))
+        return decode(self.path, ORDERS, self._rows(sql.SELECT_LIVE))
 
     def order(self, client_order_id: str) -> Order | None:
         """One order."""
-        found = decode(self.path, order_of, self._rows(sql.SELECT_ORDER, (client_order_id,)))
+        found = decode(self.path, ORDERS, self._rows(sql.SELECT_ORDER, (client_order_id,)))
         return found[0] if found else None
 
     def fills(self) -> list[Fill]:
         """All fills in the order in which they were recorded."""
-        return decode(self.path, fill_of, self._rows(sql.SELECT_FILLS))
+        return decode(self.path, FILLS, self._rows(sql.SELECT_FILLS))
 
     def flows(self) -> list[Flow]:
         """All flows in the order in which they were recorded."""
-        return decode(self.path, flow_of, self._rows(sql.SELECT_FLOWS))
+        return decode(self.path, FLOWS, self._rows(sql.SELECT_FLOWS))
 
     def book_events(self) -> list[BookEvent]:
-        """Fills, flows and write-offs together in the order in which they were recorded."""
-        rows = (self._rows(query) for query in (sql.SELECT_FILLS, sql.SELECT_FLOWS, sql.SELECT_DUST))
-        return merge_books(self.path, *rows)
+        """Fills, flows, write-offs and removals together in the order in which they were recorded."""
+        return merge_books(
+            self.path,
+            fills=self._rows(sql.SELECT_FILLS),
+            flows=self._rows(sql.SELECT_FLOWS),
+            dust=self._rows(sql.SELECT_DUST),
+            coins_out=self._rows(sql.SELECT_COINS_OUT),
+        )
 
     def bars(self, source: str, symbol: str, timeframe: str) -> list[Candle]:
         """Stored bars, ascending."""
@@ -388,6 +453,21 @@ def _state_of(order: Order) -> tuple[Any, ...]:
         order.venue_order_id,
         text(order.filled_quantity),
         micros(order.updated_at),
+    )
+
+
+def _columns_of(decision: DecisionRecord) -> Row:
+    """Columns of ``decisions`` between number and hash, as SQLite gives them back."""
+    return (
+        decision.symbol,
+        decision.account,
+        decision.bar_ms,
+        decision.first_bar_ms,
+        decision.bars,
+        decision.action,
+        None if math.isnan(decision.score) else float(decision.score) + 0.0,  # SQLite takes the sign from a zero
+        json_of(decision.details),
+        micros(decision.at),
     )
 
 

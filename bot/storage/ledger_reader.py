@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,28 +15,41 @@ from typing import Self, cast
 
 from bot.domain.account import BookEvent, Fill, Flow
 from bot.domain.errors import LedgerError
+from bot.domain.market import Candle
 from bot.domain.orders import Order
 from bot.domain.refusal import Refusal, RefusalCode
 from bot.domain.snapshot import SNAPSHOT_KEY, SNAPSHOT_SCHEMA_VERSION, Snapshot
 from bot.ports import DecisionRecord, EquityPoint, GuardEvent
+from bot.storage.ledger_rows import (
+    DECIMAL,
+    DECISIONS,
+    EQUITY,
+    FILLS,
+    FLOWS,
+    GUARD_EVENTS,
+    ORDERS,
+    REFUSALS,
+    Row,
+    Table,
+    decode,
+    decode_json,
+    exact,
+    merge_books,
+    micros,
+    moment,
+)
 from bot.storage.ledger_schema import (
+    COINS_OUT_SINCE_VERSION,
     DUST_SINCE_VERSION,
+    SELECT_BARS,
+    SELECT_COINS_OUT,
     SELECT_DUST,
     SELECT_FILLS,
     SELECT_FLOWS,
     SELECT_VALUE,
     US_PER_DAY,
-    Row,
     check_version,
-    decode,
-    fill_of,
-    flow_of,
     ledger_error,
-    merge_books,
-    micros,
-    moment,
-    number,
-    order_of,
 )
 
 _BUSY_TIMEOUT_S = 2.0
@@ -48,15 +60,15 @@ _LAST_FILLS = (
 )
 _ORDERS = "SELECT * FROM orders_now ORDER BY seq DESC LIMIT ?"
 _REFUSALS = (
-    "SELECT code, limit_value, actual, unit, symbol, account, bar_ms, notional_usd, at FROM refusals"
+    "SELECT seq, code, limit_value, actual, unit, symbol, account, bar_ms, notional_usd, at FROM refusals"
     " WHERE (:code IS NULL OR code = :code) AND (:since IS NULL OR at >= :since) ORDER BY seq DESC LIMIT :limit"
 )
 _REFUSAL_COUNTS = "SELECT code, count(*) FROM refusals GROUP BY code ORDER BY count(*) DESC, code"
 _DECISIONS = (
-    "SELECT symbol, account, bar_ms, first_bar_ms, bars, action, score, details, at FROM decisions"
+    "SELECT seq, symbol, account, bar_ms, first_bar_ms, bars, action, score, details, at FROM decisions"
     " ORDER BY seq DESC LIMIT ?"
 )
-_GUARD_EVENTS = "SELECT name, active, used, limit_value, unit, at FROM guard_events ORDER BY seq DESC LIMIT ?"
+_GUARD_EVENTS = "SELECT seq, name, active, used, limit_value, unit, at FROM guard_events ORDER BY seq DESC LIMIT ?"
 _GUARD_ACTIVATIONS = "SELECT name, count(*) FROM guard_events WHERE active = 1 GROUP BY name ORDER BY name"
 _LAST_EQUITY = (
     "SELECT at, equity, cash, performance_index, high_water_mark, exposure_frac, fresh FROM equity"
@@ -70,7 +82,8 @@ _EQUITY = (
 )
 _DAY_ENDS = "SELECT max(at), equity, performance_index FROM equity GROUP BY at / ? ORDER BY 1 DESC LIMIT ?"
 _FIRST_EQUITY = "SELECT at, equity, performance_index FROM equity ORDER BY at LIMIT 1"
-_FEES = "SELECT at, fee FROM fills WHERE at >= ?"
+_FEES = "SELECT seq, at, fee FROM fills WHERE at >= ?"
+_FEE = Table("fills", lambda row: (row[1], exact(row[2])), {"seq": (int, ""), "at": (moment, "a time"), "fee": DECIMAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +163,7 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
     def value(self, key: str, default: object = None) -> object:
         """Value that the engine has stored under ``key``."""
         rows = self._rows(SELECT_VALUE, (key,))
-        return json.loads(rows[0][0]) if rows else default
+        return decode_json(self.path, "engine_values", key, rows[0][0]) if rows else default
 
     def snapshot(self) -> Snapshot | None:
         """Account at the end of the last cycle; None before the first, or where another version wrote it."""
@@ -163,21 +176,26 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
 
     def orders(self, limit: int | None = None) -> list[Order]:
         """Orders as they stand, newest intent first."""
-        return decode(self.path, order_of, self._rows(_ORDERS, (_limit(limit),)))
+        return decode(self.path, ORDERS, self._rows(_ORDERS, (_limit(limit),)))
 
     def fills(self, limit: int | None = None) -> list[Fill]:
         """Fills in the order in which they were recorded; with ``limit`` only the last ones."""
-        return decode(self.path, fill_of, self._rows(_LAST_FILLS, (_limit(limit),))[::-1])
+        return decode(self.path, FILLS, self._rows(_LAST_FILLS, (_limit(limit),))[::-1])
 
     def flows(self) -> list[Flow]:
         """Flows in the order in which they were recorded."""
-        return decode(self.path, flow_of, self._rows(SELECT_FLOWS))
+        return decode(self.path, FLOWS, self._rows(SELECT_FLOWS))
 
     def book_events(self) -> list[BookEvent]:
-        """Fills, flows and write-offs together in the order in which they were recorded: books are folded from them."""
+        """Fills, flows, write-offs and removals in the recorded order: books are folded from them."""
         # A ledger of an older version is read as it is: only the bot, when it starts, brings it up to date.
-        dust = self._rows(SELECT_DUST) if self._version >= DUST_SINCE_VERSION else []
-        return merge_books(self.path, self._rows(SELECT_FILLS), self._rows(SELECT_FLOWS), dust)
+        return merge_books(
+            self.path,
+            fills=self._rows(SELECT_FILLS),
+            flows=self._rows(SELECT_FLOWS),
+            dust=self._rows(SELECT_DUST) if self._version >= DUST_SINCE_VERSION else [],
+            coins_out=self._rows(SELECT_COINS_OUT) if self._version >= COINS_OUT_SINCE_VERSION else [],
+        )
 
     def fees_total(self) -> Decimal:
         """Sum of all fees in quote units."""
@@ -185,15 +203,19 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
 
     def _fees_by_day(self, since_us: int) -> dict[int, Decimal]:
         fees: dict[int, Decimal] = {}
-        for at, fee in decode(self.path, lambda row: (row[0], Decimal(row[1])), self._rows(_FEES, (since_us,))):
+        for at, fee in decode(self.path, _FEE, self._rows(_FEES, (since_us,))):
             fees[at // US_PER_DAY] = fees.get(at // US_PER_DAY, Decimal(0)) + fee
         return fees
+
+    def bars(self, source: str, symbol: str, timeframe: str) -> list[Candle]:
+        """Stored bars, ascending."""
+        return [Candle(*row) for row in self._rows(SELECT_BARS, (source, symbol, timeframe))]
 
     # -- decisions, refusals, guards
 
     def decisions(self, limit: int | None = None) -> list[DecisionRecord]:
         """Decisions, newest first."""
-        return decode(self.path, _decision_of, self._rows(_DECISIONS, (_limit(limit),)))
+        return decode(self.path, DECISIONS, self._rows(_DECISIONS, (_limit(limit),)))
 
     def refusals(
         self, limit: int | None = None, *, code: RefusalCode | None = None, since: datetime | None = None
@@ -204,7 +226,7 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
             "since": None if since is None else micros(since),
             "limit": _limit(limit),
         }
-        return decode(self.path, _refusal_of, self._rows(_REFUSALS, values))
+        return decode(self.path, REFUSALS, self._rows(_REFUSALS, values))
 
     def refusal_counts(self) -> dict[str, int]:
         """Number of refusals by code, most frequent first."""
@@ -212,7 +234,7 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
 
     def guard_events(self, limit: int | None = None) -> list[GuardEvent]:
         """Guard events, newest first."""
-        return decode(self.path, _guard_event_of, self._rows(_GUARD_EVENTS, (_limit(limit),)))
+        return decode(self.path, GUARD_EVENTS, self._rows(_GUARD_EVENTS, (_limit(limit),)))
 
     def guard_activations(self) -> dict[str, int]:
         """How often each guard became active, by name."""
@@ -222,7 +244,7 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
 
     def last_equity(self) -> EquityPoint | None:
         """Last equity point."""
-        found = decode(self.path, _equity_of, self._rows(_LAST_EQUITY))
+        found = decode(self.path, EQUITY, self._rows(_LAST_EQUITY))
         return found[0] if found else None
 
     def equity(self, *, since: datetime | None = None, max_points: int = 500) -> list[EquityPoint]:
@@ -232,7 +254,7 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
         if first is None:
             return []
         width = (last - first) // max_points + 1
-        return decode(self.path, _equity_of, self._rows(_EQUITY, {"first": first, "width": width}))
+        return decode(self.path, EQUITY, self._rows(_EQUITY, {"first": first, "width": width}))
 
     def pnl_by_day(self, limit_days: int = 30) -> list[DayResult]:
         """Results of the last ``limit_days`` recorded UTC days, newest first."""
@@ -261,54 +283,3 @@ def _limit(limit: int | None) -> int:
     """LIMIT of SQLite, where a negative one means none."""
     assert limit is None or limit >= 0, f"limit must not be negative, was {limit}"
     return -1 if limit is None else limit
-
-
-def _decision_of(row: Row) -> DecisionRecord:
-    return DecisionRecord(
-        symbol=row[0],
-        account=row[1],
-        bar_ms=row[2],
-        first_bar_ms=row[3],
-        bars=row[4],
-        action=row[5],
-        score=number(row[6]),
-        details=json.loads(row[7]),
-        at=moment(row[8]),
-    )
-
-
-def _refusal_of(row: Row) -> Refusal:
-    return Refusal(
-        code=RefusalCode(row[0]),
-        limit=number(row[1]),
-        actual=number(row[2]),
-        unit=row[3],
-        symbol=row[4],
-        account=row[5],
-        bar_ms=row[6],
-        notional_usd=number(row[7]),
-        at=moment(row[8]),
-    )
-
-
-def _guard_event_of(row: Row) -> GuardEvent:
-    return GuardEvent(
-        name=row[0],
-        active=bool(row[1]),
-        used=number(row[2]),
-        limit=number(row[3]),
-        unit=row[4],
-        at=moment(row[5]),
-    )
-
-
-def _equity_of(row: Row) -> EquityPoint:
-    return EquityPoint(
-        at=moment(row[0]),
-        equity=row[1],
-        cash=row[2],
-        performance_index=row[3],
-        high_water_mark=row[4],
-        exposure_frac=row[5],
-        fresh=bool(row[6]),
-    )

@@ -1,4 +1,4 @@
-"""The ledger's tables, the forms of its rows and its error texts, shared by writer and reader.
+"""The ledger's tables, what is said to them, and its error texts, shared by writer and reader.
 
 Money, prices and quantities are TEXT decimals: exact to the last digit. Times are INTEGER
 microseconds since 1970 UTC: exact for ``datetime``, sorted and bucketed by plain integer arithmetic
@@ -7,26 +7,13 @@ microseconds since 1970 UTC: exact for ``datetime``, sorted and bucketed by plai
 
 from __future__ import annotations
 
-import json
-import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
 
-from bot.domain.account import BookEvent, DustEvent, Fill, Flow, Liquidity
 from bot.domain.errors import LedgerError
-from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
 
 US_PER_HOUR = 3_600_000_000
 US_PER_DAY = 86_400_000_000
-
-Row = tuple[Any, ...]
-_T = TypeVar("_T")
-_ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 SCHEMA: tuple[str, ...] = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
@@ -170,11 +157,33 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             (SELECT ifnull(max(seq), 0) FROM dust)
         ) AS seq""",
     ),
+    (
+        # A negative quantity came back.
+        """CREATE TABLE coins_out (
+            seq INTEGER PRIMARY KEY,
+            account TEXT NOT NULL,
+            symbol TEXT NOT NULL,
+            quantity TEXT NOT NULL,
+            price TEXT NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT""",
+        "DROP VIEW next_book_seq",
+        """CREATE VIEW next_book_seq AS SELECT 1 + max(
+            (SELECT ifnull(max(seq), 0) FROM fills),
+            (SELECT ifnull(max(seq), 0) FROM flows),
+            (SELECT ifnull(max(seq), 0) FROM dust),
+            (SELECT ifnull(max(seq), 0) FROM coins_out)
+        ) AS seq""",
+        # Filled in for the rows that are there by the writer: SQLite knows no SHA-256.
+        "ALTER TABLE decisions ADD COLUMN chain TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """Statements from version 1 to 2, from 2 to 3, and so on; a new ledger takes all steps at once."""
 
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 DUST_SINCE_VERSION = 2
+COINS_OUT_SINCE_VERSION = 3
+CHAIN_SINCE_VERSION = 3
 
 SELECT_FILLS = (
     "SELECT seq, fill_id, account, symbol, client_order_id, side, quantity, price, fee, liquidity, at FROM fills"
@@ -182,6 +191,14 @@ SELECT_FILLS = (
 )
 SELECT_FLOWS = "SELECT seq, account, asset, amount, at, note FROM flows ORDER BY seq"
 SELECT_DUST = "SELECT seq, account, symbol, at FROM dust ORDER BY seq"
+SELECT_COINS_OUT = "SELECT seq, account, symbol, quantity, price, at FROM coins_out ORDER BY seq"
+SELECT_CHAINED = (
+    "SELECT seq, symbol, account, bar_ms, first_bar_ms, bars, action, score, details, at, chain FROM decisions"
+    " ORDER BY seq"
+)
+"""All columns: what the hash of a row covers, and the hash."""
+SELECT_META = "SELECT value FROM meta WHERE key = ?"
+SET_META = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 SELECT_VALUE = "SELECT value FROM engine_values WHERE key = ?"
 
 INSERT_INTENT = (
@@ -208,13 +225,17 @@ INSERT_FLOW = (
     "INSERT INTO flows (seq, account, asset, amount, at, note) VALUES ((SELECT seq FROM next_book_seq), ?, ?, ?, ?, ?)"
 )
 INSERT_DUST = "INSERT INTO dust (seq, account, symbol, at) VALUES ((SELECT seq FROM next_book_seq), ?, ?, ?)"
+INSERT_COINS_OUT = (
+    "INSERT INTO coins_out (seq, account, symbol, quantity, price, at)"
+    " VALUES ((SELECT seq FROM next_book_seq), ?, ?, ?, ?, ?)"
+)
 INSERT_BAR = (
     "INSERT INTO bars (source, symbol, timeframe, open_ms, open, high, low, close, volume)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 INSERT_DECISION = (
-    "INSERT INTO decisions (symbol, account, bar_ms, first_bar_ms, bars, action, score, details, at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO decisions (seq, symbol, account, bar_ms, first_bar_ms, bars, action, score, details, at, chain)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_REFUSAL = (
     "INSERT INTO refusals (code, limit_value, actual, unit, symbol, account, bar_ms, notional_usd, at)"
@@ -231,112 +252,31 @@ SET_VALUE = (
 NEXT_NUMBER = "SELECT ifnull(max(number), 0) + 1 FROM intents WHERE account = ? AND symbol = ?"
 SELECT_STATE = "SELECT state, filled_quantity FROM orders WHERE client_order_id = ?"
 SELECT_LIVE = "SELECT * FROM orders_now WHERE live = 1 ORDER BY seq"
+SELECT_ORDERS = "SELECT * FROM orders_now ORDER BY seq"
 SELECT_ORDER = "SELECT * FROM orders_now WHERE client_order_id = ?"
 SELECT_BARS = (
     "SELECT open_ms, open, high, low, close, volume FROM bars"
     " WHERE source = ? AND symbol = ? AND timeframe = ? ORDER BY open_ms"
 )
+# Rows stand in the order of time, so that each looks at the old ones and at one more.
+FIRST_KEPT_DECISION = "SELECT seq FROM decisions WHERE at >= ? ORDER BY seq LIMIT 1"
+LAST_OLD_DECISION = "SELECT seq, chain FROM decisions WHERE seq < ? ORDER BY seq DESC LIMIT 1"
+DELETE_DECISIONS = "DELETE FROM decisions WHERE seq <= ?"
+DELETE_REFUSALS = "DELETE FROM refusals WHERE seq < (SELECT seq FROM refusals WHERE at >= ? ORDER BY seq LIMIT 1)"
+DELETE_GUARD_EVENTS = (
+    "DELETE FROM guard_events WHERE seq < (SELECT seq FROM guard_events WHERE at >= ? ORDER BY seq LIMIT 1)"
+)
+# The signals are folded over all bars of a coin, so that each decision needs every bar up to its own: a coin's
+# bars stay while it is decided, and while one of its decisions is kept. They go together, or not at all.
+DELETE_BARS = (
+    "DELETE FROM bars WHERE EXISTS (SELECT 1 FROM decisions) AND symbol NOT IN (SELECT symbol FROM decisions)"
+    " AND (source, symbol, timeframe) IN"
+    " (SELECT source, symbol, timeframe FROM bars GROUP BY 1, 2, 3 HAVING max(open_ms) < ?)"
+)
 THIN_EQUITY = (
     "DELETE FROM equity WHERE at >= :from AND at < :to AND at NOT IN"
     " (SELECT max(at) FROM equity WHERE at >= :from AND at < :to GROUP BY at / :bucket)"
 )
-
-
-def micros(at: datetime) -> int:
-    """Microseconds since 1970 UTC of a tz-aware time."""
-    return (at - _ORIGIN) // _MICROSECOND
-
-
-def moment(us: int) -> datetime:
-    """Time, tz-aware UTC, of microseconds since 1970."""
-    return _ORIGIN + timedelta(microseconds=us)
-
-
-def text(value: Decimal) -> str:
-    """Exact TEXT form of a finite decimal."""
-    assert value.is_finite(), f"only finite amounts have books, was {value}"
-    return str(value)
-
-
-def number(value: float | None) -> float:
-    """Float of a REAL column, in which NULL stands for NaN."""
-    return math.nan if value is None else value
-
-
-def json_of(details: Mapping[str, float | str | None]) -> str:
-    """JSON of a decision's details; NaN and infinities, the core's "none", become null."""
-    return json.dumps(
-        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in details.items()}, allow_nan=False
-    )
-
-
-def order_of(row: Row) -> Order:
-    """Order of a row of ``orders_now``."""
-    return Order(
-        client_order_id=row[0],
-        account=row[1],
-        symbol=row[2],
-        intent_number=row[3],
-        purpose=Purpose(row[4]),
-        side=Side(row[5]),
-        type=OrderType(row[6]),
-        quantity=Decimal(row[7]),
-        price=None if row[8] is None else Decimal(row[8]),
-        stop_price=None if row[9] is None else Decimal(row[9]),
-        post_only=bool(row[10]),
-        reason=row[11],
-        state=OrderState(row[12]),
-        venue_order_id=row[13],
-        filled_quantity=Decimal(row[14]),
-        created_at=moment(row[15]),
-        updated_at=moment(row[16]),
-    )
-
-
-def fill_of(row: Row) -> Fill:
-    """Fill of a row of ``SELECT_FILLS``."""
-    return Fill(
-        fill_id=row[1],
-        account=row[2],
-        symbol=row[3],
-        client_order_id=row[4],
-        side=Side(row[5]),
-        quantity=Decimal(row[6]),
-        price=Decimal(row[7]),
-        fee=Decimal(row[8]),
-        liquidity=Liquidity(row[9]),
-        at=moment(row[10]),
-    )
-
-
-def flow_of(row: Row) -> Flow:
-    """Flow of a row of ``SELECT_FLOWS``."""
-    return Flow(account=row[1], asset=row[2], amount=Decimal(row[3]), at=moment(row[4]), note=row[5])
-
-
-def dust_of(row: Row) -> DustEvent:
-    """Write-off of a row of ``SELECT_DUST``."""
-    return DustEvent(account=row[1], symbol=row[2], at=moment(row[3]))
-
-
-def decode(path: Path, convert: Callable[[Row], _T], rows: Sequence[Row]) -> list[_T]:
-    """Convert rows; raises LedgerError where a stored value is none that this program knows."""
-    try:
-        return [convert(row) for row in rows]
-    except (ValueError, ArithmeticError, AssertionError) as e:
-        raise LedgerError(
-            f"ledger {path}: a stored row cannot be understood ({e!r}); "
-            "another version of this program wrote it, or the file was edited"
-        ) from e
-
-
-def merge_books(path: Path, fills: Sequence[Row], flows: Sequence[Row], dust: Sequence[Row]) -> list[BookEvent]:
-    """Rows of ``SELECT_FILLS``, ``_FLOWS`` and ``_DUST`` as one list in the order in which they were recorded."""
-    events: list[tuple[int, BookEvent]] = []
-    events += decode(path, lambda row: (row[0], fill_of(row)), fills)
-    events += decode(path, lambda row: (row[0], flow_of(row)), flows)
-    events += decode(path, lambda row: (row[0], dust_of(row)), dust)
-    return [event for _, event in sorted(events, key=lambda numbered: numbered[0])]
 
 
 def check_version(path: Path, found: int) -> None:

@@ -16,6 +16,27 @@ class AccountsFile:
     def __init__(self, file: JsonStateFile) -> None:
         self._file = file
         self._document: dict[str, Any] = file.load()
+        if self._document:
+            self._check()
+
+    def _check(self) -> None:
+        """Raise StateFileError where what is stored has another form: money must not be guessed."""
+        try:
+            for name, amount in self._document["given"].items():
+                if not Decimal(amount).is_finite() or Decimal(amount) < 0:
+                    raise ValueError(f"given: {name}: {amount!r}")  # noqa: TRY301 - told like the others
+            for name, state in self._document["accounts"].items():
+                if not isinstance(state["core"], dict):
+                    raise TypeError(f"accounts: {name}")  # noqa: TRY301
+            self._check_more()
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as e:
+            raise StateFileError(
+                f"{self._file.path}: is not what this program stores ({type(e).__name__}: {e}); put a backup of the "
+                f"whole folder back, or delete the folder to begin anew"
+            ) from e
+
+    def _check_more(self) -> None:
+        """Read what else is stored; any error means that it cannot be read."""
 
     @property
     def stored(self) -> bool:

@@ -18,6 +18,13 @@ class SimulationStore(AccountsFile):
         super().__init__(file)
         self._clock: Clock | None = None
 
+    def _check_more(self) -> None:
+        if type(self._field("seed")) is not int:
+            raise TypeError("seed")
+        for moment in (self.started_at, self.now):
+            if moment.tzinfo is None:
+                raise ValueError("a time without a time zone")
+
     @property
     def seed(self) -> int:
         """Seed of the built-in market."""

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from bot.domain.errors import StateFileError
 
@@ -64,7 +65,10 @@ class JsonStateFile:
 
     def save(self, state: Mapping[str, object]) -> None:
         """Replace the contents atomically. Raises StateFileError naming the path and the system's reason."""
-        text = json.dumps(state, indent=2, allow_nan=False) + "\n"
+        try:
+            text = json.dumps(state, indent=2, allow_nan=False) + "\n"
+        except (TypeError, ValueError, RecursionError) as e:
+            raise StateFileError(f"{self.path}: cannot be written: {e}") from e
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._replace(text)
@@ -72,7 +76,7 @@ class JsonStateFile:
             raise StateFileError(f"{self.path}: cannot be written: {e.strerror or e}") from e
 
     def _parse(self, text: str) -> dict[str, object]:
-        document: object = json.loads(text)
+        document: object = json.loads(text, parse_constant=_no_number)
         if isinstance(document, dict):
             self._check_version(document.get("schema_version", KNOWN_SCHEMA_VERSION))
             if self._check is not None:
@@ -133,3 +137,7 @@ class JsonStateFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")

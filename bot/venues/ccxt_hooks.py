@@ -51,6 +51,10 @@ class CcxtHooks(ABC):
         """Market structures of ccxt, as many as the venue tells."""
 
     @abstractmethod
+    def _use_drift(self, drift_s: float) -> None:
+        """Let the client sign by the venue's clock, which is so many seconds behind this machine's."""
+
+    @abstractmethod
     def _ask_fees(self) -> tuple[Decimal, Decimal]:
         """Maker and taker fee fractions of the account."""
 
@@ -102,12 +106,54 @@ class CcxtHooks(ABC):
         """Whether the venue would let a protective stop rest, asked without placing one, and its words."""
 
 
+SMALLEST, LARGEST = Decimal("1e-18"), Decimal("1e18")
+"""Of a number that a venue can mean; one further out would be 0 or infinite as a float."""
+
+
 def decimal_of(value: object) -> Decimal:
     """A number of a venue or of ccxt, exactly as its text says. Raises VenueError where it is none."""
     try:
         number = Decimal(str(value))
     except InvalidOperation as e:
         raise VenueError(f"a number was expected, was {str(value)[:40]!r}") from e
-    if not number.is_finite():
+    if not number.is_finite() or not (number == 0 or SMALLEST <= abs(number) <= LARGEST):
         raise VenueError(f"a number was expected, was {str(value)[:40]!r}")
     return number
+
+
+def id_of(value: object) -> str:
+    """An id of a venue. Raises VenueError for anything but a text: another form would be another order."""
+    if not isinstance(value, str) or not value:
+        raise VenueError(f"an id was expected, was {str(value)[:40]!r}")
+    return value
+
+
+def candle_of(open_ms: int, row: Sequence[object]) -> Candle:
+    """One bar from open, high, low, close and volume. Raises VenueError where they cannot be those of a bar."""
+    bar = Candle(open_ms, *(float(decimal_of(value)) for value in row))
+    if not 0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high or bar.volume < 0:
+        raise VenueError(f"a bar was expected, was {bar!r}"[:200])
+    return bar
+
+
+def instrument_of(market: Mapping[str, Any]) -> Instrument:
+    """One market of ccxt's structure. Raises VenueError where something is missing or cannot be true."""
+    try:
+        limits, precision = market["limits"], market["precision"]
+        names = [market[name] for name in ("symbol", "id", "base", "quote", "type")]
+        if not all(isinstance(name, str) and name for name in names):
+            raise VenueError("a market without a name")
+        if market["symbol"] != f"{market['base']}/{market['quote']}":
+            raise VenueError(f"a market {market['symbol']} of {market['base']} and {market['quote']}")
+        return Instrument(
+            symbol=market["symbol"],
+            base=market["base"],
+            quote=market["quote"],
+            lot_step=decimal_of(precision["amount"]),
+            tick_size=decimal_of(precision["price"]),
+            min_amount=decimal_of(limits["amount"]["min"] or 0),
+            min_cost=decimal_of(limits["cost"]["min"] or 0),
+            is_open=market["active"] is not False,
+        )
+    except (AssertionError, KeyError, TypeError) as e:
+        raise VenueError(f"a market was expected: {type(e).__name__}: {e}") from e

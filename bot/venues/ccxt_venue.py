@@ -18,11 +18,18 @@ from bot.domain.account import Balance, FeeSchedule, Fill
 from bot.domain.errors import VenueError
 from bot.domain.instrument import Instrument
 from bot.domain.market import TIMEFRAME_MS, Candle, Ticker
-from bot.domain.orders import Order, OrderReport, OrderState, OrderType
+from bot.domain.orders import Order, OrderReport, OrderState, OrderType, Side
 from bot.domain.venue_report import VenueReport
 from bot.ports import Accepted, Outcome, Rejected, Unknown
 from bot.venues.ccxt_calls import Caller
-from bot.venues.ccxt_hooks import CcxtHooks, KeyRefusedError, KeyRights, MarketCopy, decimal_of
+from bot.venues.ccxt_hooks import (
+    CcxtHooks,
+    KeyRefusedError,
+    KeyRights,
+    MarketCopy,
+    decimal_of,
+    instrument_of,
+)
 from bot.venues.fills_cursor import FILLS_OVERLAP, new_cursor, read_cursor
 
 CASH = ("USD", "USDC")
@@ -35,6 +42,12 @@ and the order, which does not rest, is asked for again and again."""
 LOOKUPS_MAX = 20
 """Of orders that somebody else placed, in one call; the next call goes on."""
 STOPS_PROBED_AGAIN = timedelta(minutes=10)
+LOOKED_FOR_BEFORE = timedelta(days=1)
+"""Before its birth, as this machine's clock showed it."""
+DRIFT_IGNORED_S = 30.0
+"""A clock within this is right: the way to the venue takes a second, and signatures bear this much."""
+DRIFT_BELIEVED_S = 366 * 86_400.0
+"""A venue is never so far from this machine's clock: then its answer is broken, or nothing here can be trusted."""
 _ORDERS_REMEMBERED = 5_000
 
 
@@ -104,37 +117,43 @@ class CcxtVenue(CcxtHooks):
         """
         now = self._now()
         copied, at = self._copy.load()
-        copied = self._kept(copied)
+        try:
+            copied = self._kept(copied)
+        except Exception:  # noqa: BLE001 - a copy that somebody has changed may raise anything, and is none
+            copied = []
         try:
             told = self._told_markets()
             listed = {market["symbol"] for market in told}
             known = {market["symbol"]: market for market in (*copied, *self._markets)}
             missing = (market for symbol, market in known.items() if symbol not in listed)
             wanted = [*told, *(market | {"active": False, "unlisted": True} for market in missing)]
-            origin = "the venue"
+            self._caller.read("markets", partial(self._use_markets, wanted))
+            self._markets_origin = "the venue"
         except VenueError:
             if not copied:
                 raise
-            wanted = copied
-            origin = f"the copy of {at}"
-        self._use_markets(wanted)
-        self._markets_origin = origin
-        if origin == "the venue":
+            self._caller.read("the copy of the markets", partial(self._use_markets, copied))
+            self._markets_origin = f"the copy of {at}"
+        else:
             self._copy.save(wanted, now)
             with suppress(VenueError):  # daily, like the markets: a clock drifts
                 self.measure_drift()
         return self._instruments
 
     def _told_markets(self) -> list[dict[str, Any]]:
-        told = self._caller.read("markets", self._fetch_markets)
-        wanted = self._kept(told)
+        wanted = self._caller.read("markets", lambda: self._kept(self._fetch_markets()))
         if not wanted:
             raise VenueError(f"{self._account}: markets: none of {', '.join(self._coins)} against USD or USDC")
         return wanted
 
     def _kept(self, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The markets to keep; none where no coin is traded in any of them (a venue may keep one for its price)."""
+        """The markets to keep; none where no coin is traded in any of them (a venue may keep one for its price).
+
+        Raises VenueError where one of them is broken.
+        """
         wanted = [market for market in told if self._is_wanted(market)]
+        for market in wanted:
+            instrument_of(market)  # before the client is given any of them
         return wanted if any(market.get("base") in self._coins for market in wanted) else []
 
     def _is_wanted(self, market: Mapping[str, Any]) -> bool:
@@ -143,20 +162,7 @@ class CcxtVenue(CcxtHooks):
     def _use_markets(self, wanted: Sequence[dict[str, Any]]) -> None:
         """Give the client these markets only: all of them would stay in memory for the life of the process."""
         self._client.set_markets(list(wanted))
-        instruments: dict[str, Instrument] = {}
-        for symbol, market in self._client.markets.items():
-            limits, precision = market["limits"], market["precision"]
-            instruments[symbol] = Instrument(
-                symbol=symbol,
-                base=market["base"],
-                quote=market["quote"],
-                lot_step=decimal_of(precision["amount"]),
-                tick_size=decimal_of(precision["price"]),
-                min_amount=decimal_of(limits["amount"]["min"] or 0),
-                min_cost=decimal_of(limits["cost"]["min"] or 0),
-                is_open=market["active"] is not False,
-            )
-        self._instruments = instruments
+        self._instruments = {symbol: instrument_of(market) for symbol, market in self._client.markets.items()}
         self._markets = wanted
         self._unlisted = frozenset(market["symbol"] for market in wanted if market.get("unlisted"))
 
@@ -192,15 +198,19 @@ class CcxtVenue(CcxtHooks):
             # Who has spent everything is told of zeros. Taken for true, this would be booked as a withdrawal.
             raise VenueError(f"{self._account}: balances: the list is empty, and was not before")
         balances: dict[str, Balance] = {}
-        for asset, total in told["total"].items():
-            if not total:
+        for asset, told_total in told["total"].items():
+            total, free = decimal_of(told_total or 0), decimal_of(told["free"].get(asset) or 0)
+            if not total or not asset:
                 continue
-            free = decimal_of(told["free"].get(asset) or 0)
             name = asset.removesuffix(".F")
+            if not 0 <= free <= total:
+                if name in (*self._coins, *CASH):
+                    raise VenueError(f"{self._account}: balances: {free} of {total} {asset} cannot be free")
+                continue  # what is not traded may be owed
             if name != asset:
                 free = Decimal(0)
             known = balances.get(name, Balance(asset=name, free=Decimal(0), used=Decimal(0)))
-            balances[name] = Balance(asset=name, free=known.free + free, used=known.used + decimal_of(total) - free)
+            balances[name] = Balance(asset=name, free=known.free + free, used=known.used + total - free)
         if balances != self._balances:
             self._look_for_fills()
         self._balances = balances
@@ -245,21 +255,21 @@ class CcxtVenue(CcxtHooks):
         self._clear_key()
         self._look_for_fills()  # whoever asks misses it among the resting ones: it may have been filled
         known = order.venue_order_id
-        told = self._caller.read(
-            "order",
-            lambda: self._fetch_order(known, order.symbol) if known else self._find_by_client_id(order),
-        )
+        told = self._caller.read("order", lambda: self._fetch_order(known, order.symbol)) if known else None
+        if told is None:  # where the venue knows another id than it had told, too
+            told = self._caller.read("order", lambda: self._find_by_client_id(order))
         return None if told is None else self._report_of(told)
 
-    def fills_since(self, cursor: str) -> tuple[Sequence[Fill], str]:
+    def fills_since(self, cursor: str, *, deep: bool = False) -> tuple[Sequence[Fill], str]:
         """Fills after a cursor: the time up to which they are known, and the ids of the newest ones."""
         self._clear_key()
         now = self._now()
         if not self._looked_for_fills:
             self._look_for_fills()
-        if cursor and now >= self._look_for_fills_until:
+        if cursor and not deep and now >= self._look_for_fills_until:
             return [], cursor
-        since_ms, known = read_cursor(self._account, cursor, now)
+        venue_now = self._venue_time(now)
+        since_ms, known = read_cursor(self._account, cursor, venue_now, deep=deep)
         told = self._caller.read("fills", lambda: self._fetch_fills(since_ms))
         self._looked_for_fills = True
         fresh = sorted(((oid, fill) for oid, fill in told if fill.fill_id not in known), key=lambda row: row[1].at)
@@ -273,7 +283,7 @@ class CcxtVenue(CcxtHooks):
                 lookups += 1
                 self._learn_client_id(order_id, fill)
             fills.append(replace(fill, client_order_id=self._client_ids[order_id]))
-        return fills, new_cursor(cursor, [fill for _, fill in told], fills, known, now)
+        return fills, new_cursor(cursor, [fill for _, fill in told], fills, known, venue_now)
 
     def submit(self, order: Order) -> Outcome:
         """Send an order once; an answer without an id is no answer."""
@@ -282,12 +292,12 @@ class CcxtVenue(CcxtHooks):
             return Rejected(reason=f"{self._account}: nobody knows yet what the key may do")
         if order.symbol not in self._instruments:
             return Rejected(reason=f"{self._account}: no market {order.symbol}")
-        told = self._caller.send(lambda: str(self._create(order).get("id") or ""))
+        told = self._caller.send(lambda: self._create(order).get("id"))
         if isinstance(told, Accepted | Rejected | Unknown):
             if isinstance(told, Rejected) and order.type is OrderType.STOP and self._is_unsupported(told.reason):
                 self._stops_rest, self._stops_about = False, told.reason
             return told
-        if not told:
+        if not isinstance(told, str) or not told:
             return Unknown(reason="the answer has no order id")
         self._remember(told, order.client_order_id)
         return Accepted(venue_order_id=told)
@@ -360,8 +370,12 @@ class CcxtVenue(CcxtHooks):
     def measure_drift(self) -> float:
         """Tell this machine's clock less the venue's, in seconds; a second or so is the way there."""
         told_ms = self._caller.read("time", lambda: float(self._client.fetch_time()))
-        self._drift_s = self._now().timestamp() - told_ms / 1000
-        return self._drift_s
+        drift_s = self._now().timestamp() - told_ms / 1000
+        if not abs(drift_s) <= DRIFT_BELIEVED_S:
+            raise VenueError(f"{self._account}: time: {told_ms / 1000:g} s since 1970 cannot be the time")
+        self._drift_s = drift_s
+        self._use_drift(drift_s if abs(drift_s) > DRIFT_IGNORED_S else 0.0)
+        return drift_s
 
     def report(self, *, ask: bool = True) -> VenueReport:
         """What there is to tell about this account; with ``ask`` everything is asked now, else as it was told last."""
@@ -413,13 +427,17 @@ class CcxtVenue(CcxtHooks):
         """A moment of this machine's clock as the venue's clock shows it, as far as that is known."""
         return moment - timedelta(seconds=self._drift_s or 0.0)
 
+    def _looked_for_from(self, order: Order) -> datetime:
+        """From when on the venue is asked for an order; a clock that ran ahead when it was made must not hide it."""
+        return self._venue_time(min(order.created_at, self._now())) - LOOKED_FOR_BEFORE
+
     def _look_for_fills(self) -> None:
         self._look_for_fills_until = self._now() + FILLS_LOOKED_FOR
 
     def _report_of(self, order: Mapping[str, Any]) -> OrderReport:
         """Read ccxt's order structure; every status that is no known end means that it may still be executed."""
-        venue_order_id, client_order_id = str(order.get("id") or ""), str(order.get("clientOrderId") or "")
-        if not venue_order_id:
+        venue_order_id, client_order_id = order.get("id"), str(order.get("clientOrderId") or "")
+        if not isinstance(venue_order_id, str) or not venue_order_id:
             raise VenueError(f"{self._account}: order: the answer has no id")
         self._remember(venue_order_id, client_order_id or self._client_ids.get(venue_order_id, ""))
         filled, amount = decimal_of(order.get("filled") or 0), decimal_of(order.get("amount") or 0)
@@ -436,6 +454,10 @@ class CcxtVenue(CcxtHooks):
             symbol=str(order.get("symbol") or ""),
             state=state,
             filled_quantity=filled,
+            side=Side(order["side"]) if order.get("side") in tuple(Side) else None,
+            quantity=amount or None,
+            price=decimal_of(order["price"]) if order.get("price") else None,
+            stop_price=decimal_of(order["stop_price"]) if order.get("stop_price") else None,
         )
 
     def _learn_client_id(self, venue_order_id: str, fill: Fill) -> None:

@@ -21,7 +21,7 @@ from bot.domain.market import MS_PER_SECOND, TIMEFRAME_MS, Candle, Ticker, coin_
 from bot.domain.orders import Order, OrderType, Side
 from bot.ports import Accepted, Outcome, Rejected, Unknown
 from bot.venues.ccxt_calls import locked_class
-from bot.venues.ccxt_hooks import KeyRefusedError, KeyRights, decimal_of
+from bot.venues.ccxt_hooks import KeyRefusedError, KeyRights, candle_of, decimal_of, id_of
 from bot.venues.ccxt_loader import ExchangeClasses
 from bot.venues.ccxt_venue import CASH, CcxtVenue
 
@@ -44,8 +44,6 @@ STOP_ROOM_FRAC_BY_BASE = {"SOL": Decimal("0.08")}
 """How far below its trigger a stop may sell: the venue has stop-limits only (quant, correction 9)."""
 PROBE_STOP_FRAC = Decimal("0.8")
 """Trigger of the stop that is only previewed, as a part of the price: far enough not to be reached meanwhile."""
-SENT_BEFORE = timedelta(seconds=60)
-"""An order is looked for from this long before it was made: the two clocks differ."""
 CLOSED_FLAGS = ("trading_disabled", "is_disabled", "view_only", "cancel_only", "post_only", "auction_mode")
 """A product with one of these takes no entry, or could not be sold again at once."""
 STATUSES = {"FILLED": "closed", "CANCELLED": "canceled", "EXPIRED": "canceled", "FAILED": "canceled"}
@@ -115,6 +113,10 @@ def _reasons(body: Mapping[str, Any]) -> list[str]:
 class CoinbaseVenue(CcxtVenue):
     """One account at Coinbase Advanced Trade."""
 
+    def _use_drift(self, drift_s: float) -> None:
+        # A signature is good for two minutes from the time that it names.
+        self._client.seconds = lambda: int(self._client.milliseconds() / 1000 - drift_s)
+
     # ---- markets and prices
 
     def _fetch_markets(self) -> list[dict[str, Any]]:
@@ -151,6 +153,7 @@ class CoinbaseVenue(CcxtVenue):
             if not 0 < bid <= ask:
                 continue  # an empty or crossed book has no price
             last = decimal_of(trades[0].get("price")) if trades else bid
+            last = last if last > 0 else bid
             at = self._now()
             if trades:  # the book has no time of its own; one without a trade for long may be an old answer
                 traded_at = datetime.fromisoformat(str(trades[0]["time"])) + timedelta(seconds=self._drift_s or 0.0)
@@ -173,9 +176,9 @@ class CoinbaseVenue(CcxtVenue):
         }
         told = _body(self._client.v3PublicGetBrokerageMarketProductsProductIdCandles(request))
         return [
-            Candle(
+            candle_of(
                 int(row["start"]) * MS_PER_SECOND,
-                *(float(decimal_of(row[name])) for name in ("open", "high", "low", "close", "volume")),
+                [row[name] for name in ("open", "high", "low", "close", "volume")],
             )
             for row in _list_in(told, "candles")
         ]
@@ -279,11 +282,14 @@ class CoinbaseVenue(CcxtVenue):
             if _is_not_found(e):
                 return None
             raise
-        return self._structure(_dict_in(told, "order"), symbol)
+        row = _dict_in(told, "order")
+        if row.get("order_id") not in (None, venue_order_id):
+            raise VenueError(f"the answer is about another order than {venue_order_id}")
+        return self._structure(row, symbol)
 
     def _find_by_client_id(self, order: Order) -> Mapping[str, Any] | None:
         # All products: a filter might miss an order that is listed under the other name of its book.
-        since = self._venue_time(order.created_at) - SENT_BEFORE
+        since = self._looked_for_from(order)
         request = {"start_date": _iso(since)}
         for row in self._pages(self._client.v3PrivateGetBrokerageOrdersHistoricalBatch, "orders", request):
             if row.get("client_order_id") == order.client_order_id:
@@ -295,14 +301,17 @@ class CoinbaseVenue(CcxtVenue):
         if not row.get("order_id") or not row.get("status"):
             raise VenueError("an order without id or status")
         configurations = (row.get("order_configuration") or {}).values()
-        sizes = [told["base_size"] for told in configurations if isinstance(told, dict) and told.get("base_size")]
+        asked = next((told for told in configurations if isinstance(told, dict)), {})
         return {
             "id": row["order_id"],
             "clientOrderId": row.get("client_order_id"),
             "symbol": symbol,
             "status": STATUSES.get(str(row["status"]), "open"),
             "filled": row["filled_size"],
-            "amount": sizes[0] if sizes else None,
+            "amount": asked.get("base_size") or None,
+            "side": str(row.get("side")).lower(),
+            "price": asked.get("limit_price"),
+            "stop_price": asked.get("stop_price"),
         }
 
     def _fetch_fills(self, since_ms: int) -> list[tuple[str, Fill]]:
@@ -311,13 +320,13 @@ class CoinbaseVenue(CcxtVenue):
         rows = self._pages(self._client.v3PrivateGetBrokerageOrdersHistoricalFills, "fills", request)
         ours = (row for row in rows if row.get("product_id") in self._client.markets_by_id)
         # Corrections are no trades; what they move shows in the balances.
-        fills = [(str(row["order_id"]), self._fill(row)) for row in ours if row.get("trade_type", "FILL") == "FILL"]
+        fills = [(id_of(row["order_id"]), self._fill(row)) for row in ours if row.get("trade_type", "FILL") == "FILL"]
         return fills[::-1]  # told newest first
 
     def _fill(self, row: Mapping[str, Any]) -> Fill:
         size, price = decimal_of(row["size"]), decimal_of(row["price"])
         return Fill(
-            fill_id=str(row["entry_id"]),  # trade_id is shared by a trade and its corrections
+            fill_id=id_of(row["entry_id"]),  # trade_id is shared by a trade and its corrections
             account=self._account,
             symbol=self._symbol_of(str(row["product_id"])),
             client_order_id="",

@@ -15,18 +15,24 @@ from bot.domain.errors import VenueError
 
 FILLS_OVERLAP = timedelta(minutes=10)
 """A fill may appear in a venue's history later than one that happened after it."""
+FILLS_DEEP_LOOK = timedelta(days=1)
+"""So late it may appear at worst: a thorough look asks again for so long before the newest."""
 FILLS_FIRST_LOOK = timedelta(hours=1)
 """How far a new account is looked back at: whatever it did before is nothing of ours."""
 _OVERLAP_MS = int(FILLS_OVERLAP.total_seconds() * 1000)
 
 
-def read_cursor(account: str, cursor: str, now: datetime) -> tuple[int, frozenset[str]]:
-    """From when fills are asked for (ms), and which of them are known. Raises VenueError for no cursor of ours."""
+def read_cursor(account: str, cursor: str, now: datetime, *, deep: bool = False) -> tuple[int, frozenset[str]]:
+    """From when fills are asked for (ms), and which of them are known. Raises VenueError for no cursor of ours.
+
+    One from the future was written while the clock was wrong: fills are asked for from before ``now``.
+    """
+    overlap_ms = int(FILLS_DEEP_LOOK.total_seconds() * 1000) if deep else _OVERLAP_MS
     if not cursor:
         return _ms(now - FILLS_FIRST_LOOK), frozenset()
     try:
         told = json.loads(cursor)
-        return int(told["ms"]) - _OVERLAP_MS, frozenset(map(str, told["ids"]))
+        return min(int(told["ms"]), _ms(now)) - overlap_ms, frozenset(map(str, told["ids"]))
     except (ValueError, TypeError, KeyError) as e:
         raise VenueError(f"{account}: fills cursor {cursor[:40]!r} cannot be read") from e
 
@@ -34,13 +40,13 @@ def read_cursor(account: str, cursor: str, now: datetime) -> tuple[int, frozense
 def new_cursor(
     cursor: str, told: Sequence[Fill], returned: Sequence[Fill], known: frozenset[str], now: datetime
 ) -> str:
-    """The cursor after these fills; the same one where nothing is new and it is not older than a day."""
-    up_to_ms = _ms(now - timedelta(days=1))  # so that a quiet account does not ask for months
-    if cursor:
-        before_ms = int(json.loads(cursor)["ms"])
-        if not returned and before_ms >= up_to_ms:
-            return cursor
-        up_to_ms = max(up_to_ms, before_ms)
+    """The cursor after these fills; the same one where nothing is new.
+
+    It moves by the times of fills alone: a clock that ran ahead for a while must hide none of them.
+    """
+    if cursor and not returned:
+        return cursor
+    up_to_ms = min(int(json.loads(cursor)["ms"]), _ms(now)) if cursor else _ms(now - FILLS_FIRST_LOOK)
     up_to_ms = max([up_to_ms, *(_ms(fill.at) for fill in returned)])
     told_already = known | {fill.fill_id for fill in returned}
     ids = sorted(f.fill_id for f in told if f.fill_id in told_already and _ms(f.at) >= up_to_ms - _OVERLAP_MS)

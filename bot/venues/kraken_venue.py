@@ -21,7 +21,7 @@ from bot.domain.market import TIMEFRAME_MS, Candle, Ticker
 from bot.domain.orders import Order, OrderType, Side
 from bot.ports import Accepted, Outcome, Rejected
 from bot.venues.ccxt_calls import locked_class
-from bot.venues.ccxt_hooks import KeyRefusedError, KeyRights, decimal_of
+from bot.venues.ccxt_hooks import KeyRefusedError, KeyRights, candle_of, decimal_of, id_of
 from bot.venues.ccxt_loader import ExchangeClasses
 from bot.venues.ccxt_venue import HISTORY_BARS, CcxtVenue
 
@@ -39,12 +39,12 @@ LOCKED_OUT_FOR = timedelta(seconds=15)
 DEADLINE_AFTER = timedelta(seconds=15)
 """An order that comes later than this is refused there. The client gives up after 10 s, so that one that is looked
 for afterwards is either there or soon cannot come any more; the venue takes 2 to 60 s."""
-LOOKED_FOR_BEFORE = timedelta(seconds=60)
-"""An order is looked for from this long before its birth: clocks differ."""
 PAGES_MAX = 100
 """Of 50 rows; more than that is no answer."""
 TIMEOUT_MS = 10_000
 
+OHLC_FIELDS = 8
+"""Of a bar: time, open, high, low, close, average price, volume, count."""
 STABLE_PAIR = "USDC/USD"
 NEEDED_RIGHTS = ("query-funds", "query-open-trades", "query-closed-trades", "modify-trades", "close-trades")
 FORBIDDEN_RIGHTS = ("withdraw", "earn")
@@ -164,6 +164,10 @@ class KrakenVenue(CcxtVenue):
                 return
         raise VenueError(f"{self._account}: {call}: more than {seen} rows")
 
+    def _use_drift(self, drift_s: float) -> None:
+        # Each nonce must be above the last: one from a clock that is ahead would shut the key out once it is right.
+        self._client.options["timeDifference"] = int(drift_s * 1000)
+
     # ---- markets and prices
 
     def _fetch_markets(self) -> list[dict[str, Any]]:
@@ -209,7 +213,7 @@ class KrakenVenue(CcxtVenue):
         for symbol in rows:
             bid, ask, last = (decimal_of(rows[symbol][side][0]) for side in ("b", "a", "c"))
             if bid > 0 and ask > 0:
-                found[symbol] = Ticker(symbol=symbol, bid=bid, ask=ask, last=last, at=at)
+                found[symbol] = Ticker(symbol=symbol, bid=bid, ask=ask, last=last if last > 0 else bid, at=at)
         return found
 
     def _fetch_candles(
@@ -230,7 +234,9 @@ class KrakenVenue(CcxtVenue):
         rows = next((rows for name, rows in told.items() if self._names.get(name) == symbol), None)
         if not rows:  # the bar that is forming is there at any time
             raise VenueError(f"{self._account}: OHLC: the answer has no {symbol}")
-        return [Candle(int(row[0]) * 1000, *(float(row[place]) for place in (1, 2, 3, 4, 6))) for row in rows]
+        if any(len(row) != OHLC_FIELDS for row in rows):
+            raise VenueError(f"{self._account}: OHLC: a row is not whole")
+        return [candle_of(int(row[0]) * 1000, [row[place] for place in (1, 2, 3, 4, 6)]) for row in rows]
 
     def _timeframes(self) -> str:
         return ", ".join(name for name in self._client.timeframes if name in TIMEFRAME_MS)
@@ -334,7 +340,7 @@ class KrakenVenue(CcxtVenue):
         """First among the open ones, then among the ended ones: in this order none slips through in between."""
         form: dict[str, Any] = {"cl_ord_id": order.client_order_id}
         open_rows = self._rows("OpenOrders", self._private("OpenOrders", form), "open")
-        since = self._venue_time(order.created_at) - LOOKED_FOR_BEFORE
+        since = self._looked_for_from(order)
         for rows in (open_rows.items(), self._pages("ClosedOrders", "closed", form | {"start": _seconds(since)})):
             for txid, row in rows:
                 if row.get("cl_ord_id") == order.client_order_id:
@@ -355,7 +361,9 @@ class KrakenVenue(CcxtVenue):
 
     def _order(self, txid: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """What the shared half reads of ccxt's order structure; a foreign pair keeps the venue's name."""
-        pair = row["descr"]["pair"]
+        asked = row["descr"]
+        pair, price = asked["pair"], decimal_of(asked.get("price") or 0)
+        is_stop = str(asked.get("ordertype")).startswith("stop")
         return {
             "id": txid,
             "clientOrderId": row.get("cl_ord_id") or "",
@@ -363,13 +371,15 @@ class KrakenVenue(CcxtVenue):
             "status": row["status"],
             "amount": row["vol"],
             "filled": row["vol_exec"],
+            "side": asked.get("type"),
+            "stop_price" if is_stop else "price": price,
         }
 
     def _fetch_fills(self, since_ms: int) -> list[tuple[str, Fill]]:
         """Of the traded pairs; what else the account trades is not the bot's."""
         told = dict(self._pages("TradesHistory", "trades", {"start": since_ms // 1000}))
         return [
-            (str(row["ordertxid"]), self._fill(txid, symbol, row))
+            (id_of(row["ordertxid"]), self._fill(txid, symbol, row))
             for txid, row in told.items()
             if (symbol := self._names.get(row["pair"], "")) in self._instruments
         ]

@@ -69,7 +69,7 @@ class PaperVenue:
         try:
             core_state, matched = state["core"], state["matched_ms"]
             matched_ms = {str(symbol): int(ms) for symbol, ms in matched.items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as e:
             raise StateFileError(f"paper account {account}: stored state is broken: {type(e).__name__}: {e}") from e
         core = MatchingCore.from_state(
             core_state, account=account, instruments=instruments, fees=fees, half_spread_frac=half_spread_frac
@@ -127,7 +127,7 @@ class PaperVenue:
         """Whether stops rest here: they do."""
         return True
 
-    def fills_since(self, cursor: str) -> tuple[Sequence[Fill], str]:
+    def fills_since(self, cursor: str, *, deep: bool = False) -> tuple[Sequence[Fill], str]:  # noqa: ARG002 - none is late
         """Fills after a cursor and the next cursor. Raises VenueError for a cursor that is not one."""
         self._catch_up()
         return self._core.fills_since(cursor)

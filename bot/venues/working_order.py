@@ -51,6 +51,10 @@ class WorkingOrder:
             symbol=self.symbol,
             state=ended or resting,
             filled_quantity=self.filled,
+            side=self.side,
+            quantity=self.quantity,
+            price=self.price,
+            stop_price=self.stop_price,
         )
 
 

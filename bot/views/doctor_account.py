@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot.books.book import Book
-from bot.domain.account import Fill, Flow
 from bot.domain.errors import BotError, LedgerError, StateFileError
 from bot.domain.modes import EngineMode, TradingMode
+from bot.domain.orders import Purpose
 from bot.domain.snapshot import Snapshot
 from bot.domain.tier import UNRANKED
 from bot.scaling.ladder import SCALING_TIERS, tier_named
@@ -21,7 +20,9 @@ from bot.storage.lock import LOCK_NAME, LockHolder, holder
 from bot.storage.modes import LEDGER_NAME, PAPER_ACCOUNTS_NAME, STATE_FILE_NAME, ledger_path, mode_folder
 from bot.storage.state_file import KNOWN_SCHEMA_VERSION
 from bot.views.doctor_text import Check, Health, fenced
+from bot.views.findings import detail_of, finding_sentence, words_of
 from bot.views.folders import find_place
+from bot.views.recorded import recorded_book
 from bot.views.text import duration, moment, money
 
 QUICK_CHECK_S = 0.06
@@ -29,6 +30,10 @@ QUICK_CHECK_S = 0.06
 SILENT_AFTER = timedelta(minutes=15)
 """A running bot that has recorded nothing for so long, and for so many cycles, is stuck."""
 SILENT_CYCLES = 3
+LEFT_ALONE_AFTER = timedelta(minutes=20)
+"""So long may no bot run while an entry rests or a position has no stop on its venue: a timer's quarter of an hour."""
+LATE_DECISION_AFTER = timedelta(hours=1)
+"""So long after the daily decision was due may nobody have made it while something is open."""
 
 _STATE_FIX = "check its owner and permissions; a newer file needs the newer program, or has to go out of the way"
 _BACKUP = "put a backup of the whole folder back, or move the folder away to begin anew"
@@ -51,6 +56,7 @@ def check_account(state_dir: Path, mode: TradingMode, *, now: datetime) -> Itera
     yield from fenced(area, "ledger", _ledger(area, folder), fix=f"stop the bot; {_BACKUP}")
     yield from fenced(area, "books", _books(area, folder), fix=f"stop the bot; {_BACKUP}")
     yield from fenced(area, "last cycle", _last_cycle(area, state_dir, mode, now), fix="start the bot again")
+    yield from fenced(area, "findings", _findings(area, folder), fix="start the bot again")
 
 
 def _lock(area: str, folder: Path) -> Iterator[Check]:
@@ -130,16 +136,8 @@ def _ledger(area: str, folder: Path) -> Iterator[Check]:
 
 def _books(area: str, folder: Path) -> Iterator[Check]:
     """Fold the books; each step asserts that cash, flows, profit, fees and costs balance."""
-    book, fills = Book(), 0
     with LedgerCheck(ledger_path(folder)) as ledger:
-        for event in ledger.book_events():
-            if isinstance(event, Flow):
-                book.apply_flow(event)
-            elif isinstance(event, Fill):
-                book.apply_fill(event)
-                fills += 1
-            else:
-                book.book_dust(event.account, event.symbol)
+        book, fills = recorded_book(ledger), len(ledger.fills())
     found = (
         f"balance to the last digit: fills {fills}, open positions {len(book.positions)}, "
         f"cash {money(float(book.cash_usd))}, fees {money(float(book.fees_usd))}"
@@ -172,8 +170,46 @@ def _last_cycle(area: str, state_dir: Path, mode: TradingMode, now: datetime) ->
     elif place.holder is not None and age > max(SILENT_AFTER, SILENT_CYCLES * timedelta(seconds=snapshot["poll_s"])):
         health, fix = Health.FAIL, "look into its log; end it and start it again"
         found += "; the bot runs and records nothing"
+    elif place.holder is None and not own_time and _is_left_alone(snapshot, now):
+        health, fix = Health.WARN, "start the bot: `bash scripts/run`, or see to it at the venue"
+        found += f"; no bot runs, and open are: {_open_words(snapshot)}"
     yield Check(area=area, name="last cycle", health=health, found=found, fix=fix)
     yield _engine_mode(area, snapshot)
+
+
+def _is_left_alone(snapshot: Snapshot, now: datetime) -> bool:
+    """Whether something is open and no cycle has come when it should have.
+
+    What is under stops may wait for the daily decision (`run --once` says so at its end); the rest may not.
+    """
+    if not (snapshot["positions"] or snapshot["orders"]):
+        return False
+    at, due = (datetime.fromisoformat(text) for text in (snapshot["at"], snapshot["next_decision_at"]))
+    waits = any(order["purpose"] != Purpose.STOP for order in snapshot["orders"])
+    bare = any(not (position["stop_resting"] or position["too_small"]) for position in snapshot["positions"])
+    return now - at > LEFT_ALONE_AFTER if waits or bare else now - due > LATE_DECISION_AFTER
+
+
+def _open_words(snapshot: Snapshot) -> str:
+    positions = [
+        f"{p['symbol']} on {p['account']} ({money(p['value_usd'])}, "
+        + ("its stop rests there)" if p["stop_resting"] else "WITHOUT a stop on the venue)")
+        for p in snapshot["positions"]
+    ]
+    orders = [f"{o['purpose']} order {o['symbol']} on {o['account']}" for o in snapshot["orders"]]
+    return ", ".join([*positions, *orders])
+
+
+def _findings(area: str, folder: Path) -> Iterator[Check]:
+    with LedgerCheck(ledger_path(folder)) as ledger:
+        snapshot = ledger.snapshot()
+    for finding in snapshot["findings"] if snapshot is not None else ():
+        found = f"{finding_sentence(finding)} {detail_of(finding)}".rstrip()
+        words, blocks = words_of(finding), finding["blocks"]
+        if blocks:
+            found += "\nNothing is bought while it stands."
+        health = Health.WARN if words.cure else Health.OK
+        yield Check(area=area, name="finding", health=health, found=found, fix=words.cure)
 
 
 def _engine_mode(area: str, snapshot: Snapshot) -> Check:

@@ -14,6 +14,8 @@ DOCTOR_SCHEMA_VERSION = 1
 QUICK = "Not looked at with --quick: the venues (keys, clocks, balances, fees) and what trading costs."
 
 _HEALTH_CELLS = 6
+LEAST_CELLS = 30
+"""Narrower than this a text does not stand beside its label."""
 
 
 class Health(StrEnum):
@@ -78,6 +80,8 @@ def render_doctor(checks: Sequence[Check], look: Look, *, not_looked_at: str = "
     """Render the checks under the headings of their areas; no line is wider than ``look.width`` cells."""
     lines: list[Line] = []
     cells = _HEALTH_CELLS + max((len(check.name) for check in checks), default=0) + 2
+    if look.width - cells < LEAST_CELLS:
+        cells = 0
     for area, of_area in groupby(checks, key=lambda check: check.area):
         lines += heading(area.upper(), look)
         for check in of_area:
@@ -94,6 +98,9 @@ def render_doctor(checks: Sequence[Check], look: Look, *, not_looked_at: str = "
 
 def _check(check: Check, look: Look, cells: int) -> Iterator[Line]:
     label, style = f"{check.health.value:<{_HEALTH_CELLS}}{check.name}", _STYLES[check.health]
+    if not cells:  # a label of its own line: beside it the words would stand one below the other
+        yield from wrapped(label, look, style=style)
+        label, cells = "", _HEALTH_CELLS
     for text in check.found.splitlines():
         yield from labelled(label, text, look, cells=cells, style=style)
         label = ""

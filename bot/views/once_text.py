@@ -8,6 +8,7 @@ from datetime import datetime
 from bot.domain.modes import Strategy
 from bot.domain.orders import OrderState, Purpose
 from bot.domain.snapshot import Snapshot
+from bot.views.findings import finding_head, words_of
 from bot.views.text import moment, money, price
 
 
@@ -15,7 +16,7 @@ def sleep_lines(snapshot: Snapshot) -> list[str]:
     """Say what is unprotected until the next run, and until when that may be."""
     alone = [*_unprotected(snapshot)]
     entries = [*_entries(snapshot)]
-    lines = [*alone, *entries, *_remnants(snapshot), *_targets(snapshot)]
+    lines = [*alone, *entries, *_remnants(snapshot), *_targets(snapshot), *_blocked(snapshot)]
     decision = moment(datetime.fromisoformat(snapshot["next_decision_at"]))
     daily = f"The next daily decision: {decision}."
     silent = [venue for venue in snapshot["venues"] if not venue["fresh"]]
@@ -68,6 +69,12 @@ def _remnants(snapshot: Snapshot) -> Iterator[str]:
         if position["too_small"]:
             what = f"{position['symbol']} on {position['account']}, {money(position['value_usd'])}"
             yield f"TOO SMALL: {what}: no order is possible for so little, and so no stop."
+
+
+def _blocked(snapshot: Snapshot) -> Iterator[str]:
+    for finding in snapshot["findings"]:
+        if finding["blocks"]:
+            yield f"NOTHING IS BOUGHT: {finding_head(finding)}. {words_of(finding).cure}"
 
 
 def _targets(snapshot: Snapshot) -> Iterator[str]:

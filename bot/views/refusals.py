@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from bot.domain.market import coin_symbol
+from bot.domain.orders import Purpose
 from bot.domain.refusal import Refusal, RefusalCode
-from bot.domain.snapshot import CoinView
+from bot.domain.snapshot import CoinView, OrderView
 from bot.views.text import amount
 
 
@@ -141,6 +143,10 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "Too many losses in a row: entries pause for another {actual}.",
             "Time; the first entry afterwards is half size.",
         ),
+        _C.UNRECONCILED: Explanation(
+            "What the venues hold and what the ledger says do not agree (count: {actual}): nothing is bought.",
+            "Its settlement: `python bot.py status` says under FINDINGS what it is; `python bot.py resume` accepts it.",
+        ),
         _C.TRANSFER_PENDING: Explanation(
             "Cash is missing: a withdrawal, or a transfer on its way. Entries wait {actual} at most.",
             "Its arrival on another venue, or time: the next cycle where the amount is small.",
@@ -174,6 +180,27 @@ def in_words(
     values = {"limit": texts[0], "actual": texts[1], "venue": account or "the venue"}
     what, cure = (sentence.format(**values) for sentence in SENTENCES[code])
     return Explanation(what=what[:1].upper() + what[1:], cure=cure)
+
+
+ACTION_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "": "Not decided yet.",
+        "enter": "The last decision was to buy.",
+        "add": "The last decision was to buy more.",
+        "reduce": "The last decision was to sell a part.",
+        "exit": "The last decision was to sell.",
+        "hold": "Held: near enough to its target.",
+        "refuse": "",
+    }
+)
+
+
+def decision_words(coin: CoinView, orders: Sequence[OrderView]) -> str:
+    """Say what the last decision about a coin was, and where it was to buy, that its order has ended if so."""
+    words = ACTION_WORDS.get(coin["action"], "")
+    buys = coin["action"] == "add" or (coin["action"] == "enter" and not coin["held_usd"])
+    rests = any(o["purpose"] == Purpose.ENTRY and coin_symbol(o["symbol"]) == coin["symbol"] for o in orders)
+    return f"{words} No order for it rests any more; the next decision looks anew." if buys and not rests else words
 
 
 def explain(coin: CoinView) -> Explanation:

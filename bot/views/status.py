@@ -21,6 +21,7 @@ from bot.storage.ledger_reader import DayResult, LedgerReader
 from bot.storage.lock import LockHolder
 from bot.storage.modes import STATE_FILE_NAME, ledger_path
 from bot.views.costs_text import why_not
+from bot.views.findings import finding_document
 from bot.views.folders import NothingRecordedError, Place, no_snapshot
 from bot.views.refusals import explain, explain_refusal
 
@@ -174,8 +175,8 @@ def status_document(model: StatusModel) -> dict[str, object]:
     ``mode, running, pid, folder, last_cycle_age_s, data_age_s``; ``tier``: name, progress to the next one and
     history; ``pnl_by_day`` newest first; ``refusal_counts`` by code; ``refusals``: the last ones in words;
     ``waiting``: for each coin what happened and what would change it; ``in_dollars``: for each coin on each
-    venue why an order is not possible (its figures: ``snapshot.reach``); ``server_cost``; ``snapshot`` as the
-    engine recorded it (``bot/domain/snapshot.py``).
+    venue why an order is not possible (its figures: ``snapshot.reach``); ``server_cost``; ``findings``: what does
+    not agree between venues and ledger, in words; ``snapshot`` as the engine recorded it (``bot/domain/snapshot.py``).
     """
     tier = tier_named(model.tier_state.current_tier, SCALING_TIERS)
     progress = progress_to_next(model.tier_state, SCALING_TIERS)
@@ -214,6 +215,7 @@ def status_document(model: StatusModel) -> dict[str, object]:
             for view in model.snapshot["reach"]
         ],
         "server_cost": {"usd_month": model.server_cost_usd_month, "pct_of_equity_year": model.server_cost_pct_year},
+        "findings": [finding_document(finding) for finding in model.snapshot["findings"]],
         "snapshot": dict(model.snapshot),
     }
 

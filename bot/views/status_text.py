@@ -14,7 +14,8 @@ from bot.domain.snapshot import CoinView, GuardView, PositionView, VenueView
 from bot.scaling.ladder import SCALING_TIERS, tier_named
 from bot.scaling.summary import TITLE, scaling_summary
 from bot.views.costs_text import STRATEGY_WORDS, reach_lines, server_words
-from bot.views.refusals import change_words, explain, explain_refusal
+from bot.views.findings import finding_lines
+from bot.views.refusals import change_words, decision_words, explain, explain_refusal
 from bot.views.status import StatusModel
 from bot.views.text import (
     BAR_CELLS,
@@ -83,18 +84,6 @@ GATE_WORDS: Mapping[str, str] = MappingProxyType(
 )
 """Guards that an entry of the strategy has to pass."""
 
-ACTION_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "": "Not decided yet.",
-        "enter": "The last decision was to buy.",
-        "add": "The last decision was to buy more.",
-        "reduce": "The last decision was to sell a part.",
-        "exit": "The last decision was to sell.",
-        "hold": "Held: near enough to its target.",
-        "refuse": "",
-    }
-)
-
 
 def render_status(model: StatusModel, look: Look, *, rows: int | None = None) -> list[str]:
     """Render all lines; none is wider than ``look.width`` cells.
@@ -102,12 +91,16 @@ def render_status(model: StatusModel, look: Look, *, rows: int | None = None) ->
     With ``rows`` (a screen that cannot be scrolled) limits with room are left out, then the less urgent sections,
     until the rest fits.
     """
-    sections = (_top, _box, _account, _limits, _positions, _orders, _waiting, _dollars, _venues, _days, _refusals)
+    sections = (
+        *(_top, _box, _findings, _account, _limits, _positions, _orders),
+        *(_waiting, _dollars, _venues, _days, _refusals),
+    )
     parts = {section: list(section(model, look)) for section in sections}
     more: list[Line] = []
     if rows is not None and sum(map(len, parts.values())) > rows:
         more = [Line(""), Line(" `python bot.py status` shows more", Style.DIM)]
         parts[_limits] = list(_limits(model, look, near_only=True))
+        parts[_findings] = finding_lines(model.snapshot["findings"], look, heads_only=True)
         for section in (_refusals, _days, _dollars, _box, _venues, _orders, _limits, _account):
             if sum(map(len, parts.values())) + len(more) <= rows:
                 break
@@ -174,6 +167,10 @@ def _box(model: StatusModel, look: Look) -> Iterator[Line]:
         yield from wrapped(f"{text} ({money(change.equity)})", look, hanging="  ")
 
 
+def _findings(model: StatusModel, look: Look) -> list[Line]:
+    return finding_lines(model.snapshot["findings"], look)
+
+
 def _account(model: StatusModel, look: Look) -> Iterator[Line]:
     snapshot = model.snapshot
     equity, deposits = snapshot["equity_usd"], snapshot["deposits_usd"]
@@ -203,7 +200,7 @@ def _limits(model: StatusModel, look: Look, *, near_only: bool = False) -> Itera
             far += 1
             continue
         style = _guard_style(guard)
-        shown_bar = " " * BAR_CELLS if _abstains(guard) else bar(used_frac)
+        shown_bar = " " * BAR_CELLS if _abstains(guard) or _has_no_tier_yet(guard) else bar(used_frac)
         text = f"{words:<18}{shown_bar}  {_guard_figures(guard, is_least=is_least)}"
         yield from wrapped(text, look, hanging=INDENT, style=style)
         if guard["active"]:
@@ -216,8 +213,14 @@ def _abstains(guard: GuardView) -> bool:
     return guard["used"] is None and not guard["active"]
 
 
+def _has_no_tier_yet(guard: GuardView) -> bool:
+    return guard["name"] == "positions" and guard["limit"] <= 0
+
+
 def _guard_figures(guard: GuardView, *, is_least: bool) -> str:
     used, limit = amount(guard["used"], guard["unit"]), amount(guard["limit"], guard["unit"])
+    if _has_no_tier_yet(guard):
+        return f"{used}; how many are allowed follows with the first tier"
     if _abstains(guard):
         figures = f"abstains, at {'least' if is_least else 'most'} {limit}"
     else:
@@ -309,13 +312,13 @@ def _waiting(model: StatusModel, look: Look) -> Iterator[Line]:
         text = f"{snapshot['engine_mode']}: {snapshot['engine_mode_reason'] or 'no reason is recorded'}."
         yield from wrapped(text, look, style=Style.WARN)
     for coin in snapshot["coins"]:
-        yield from _coin(coin, look)
+        yield from _coin(coin, decision_words(coin, snapshot["orders"]), look)
     for name, why in snapshot["not_traded"].items():
         yield from wrapped(f"{name:<9} not traded, though TRADE_ONLY names it: {why}", look, hanging=INDENT)
     yield from _next_decision(model, look)
 
 
-def _coin(coin: CoinView, look: Look) -> Iterator[Line]:
+def _coin(coin: CoinView, decided: str, look: Look) -> Iterator[Line]:
     to_open = coin["score_to_open"]
     score = coin["score"]
     known = f"score {bar(score)} {score:.2f} of {to_open:.2f}" if score is not None else "no score yet"
@@ -326,9 +329,9 @@ def _coin(coin: CoinView, look: Look) -> Iterator[Line]:
     # That the score is too low stands above already.
     if coin["refusal"] and coin["refusal"] != RefusalCode.SIGNAL_TOO_WEAK:
         yield from wrapped(what, look, indent=inner)
-    elif not coin["refusal"] and ACTION_WORDS.get(coin["action"]):
+    elif not coin["refusal"] and decided:
         target = f" Held {money(coin['held_usd'])}, target {money(coin['target_usd'])}." if coin["target_usd"] else ""
-        yield from wrapped(f"{ACTION_WORDS[coin['action']]}{target}", look, indent=inner)
+        yield from wrapped(f"{decided}{target}", look, indent=inner)
     trigger, lowering = coin["trigger_price"], coin["lowering_price"]
     if trigger is not None:
         text = f"Score high enough: a daily close above {_level(trigger, coin)}."
@@ -392,6 +395,13 @@ def _venues(model: StatusModel, look: Look) -> Iterator[Line]:
         yield from labelled(venue["account"], money_text, look, cells=WIDE)
         for text, style in _venue_notes(venue):
             yield from wrapped(text, look, indent=INDENT + " " * WIDE, style=style)
+    at = model.snapshot["reconciled_at"]
+    if at is None:
+        text = "Orders, fills and balances have not been compared with the ledger yet."
+    else:
+        age = duration((model.account_now - datetime.fromisoformat(at)).total_seconds())
+        text = f"Orders, fills and balances last compared with the ledger {age} ago."
+    yield from wrapped(text, look, style=Style.DIM)
 
 
 def _venue_notes(venue: VenueView) -> Iterator[tuple[str, Style]]:

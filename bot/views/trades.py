@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from bot.books.book import Book, Dust
+from bot.books.book import Dust
 from bot.books.positions import Position, Trade
 from bot.books.results import Results, results_of
-from bot.domain.account import Fill, Flow
 from bot.domain.modes import TradingMode
 from bot.domain.snapshot import PositionView
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.modes import ledger_path
 from bot.views.folders import Place
+from bot.views.recorded import recorded_book
 from bot.views.status_text import mode_lines
 from bot.views.text import (
     INDENT,
@@ -58,15 +58,7 @@ def read_trades(place: Place, *, limit: int, coin: str | None = None) -> TradesM
     Raises LedgerError where the ledger cannot be read.
     """
     with LedgerReader(ledger_path(place.folder)) as reader:
-        purposes = {order.client_order_id: order.purpose.value for order in reader.orders()}
-        book = Book()
-        for event in reader.book_events():
-            if isinstance(event, Flow):
-                book.apply_flow(event)
-            elif isinstance(event, Fill):
-                book.apply_fill(event, purposes.get(event.client_order_id, ""))
-            else:
-                book.book_dust(event.account, event.symbol)
+        book = recorded_book(reader)
         snapshot = reader.snapshot()
     marks = {} if snapshot is None else {(view["account"], view["symbol"]): view for view in snapshot["positions"]}
     closed = [trade for trade in reversed(book.trades) if is_coin(trade.symbol, coin)]

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import alerts_rig  # noqa: F401 - it makes the samples of the views importable
 import pytest
+from alerts_rig import AT  # it makes the samples of the views importable too
 from view_samples import a_coin, a_position, a_snapshot, a_venue
 
 from bot.alerts.digest import digest_text, is_due
@@ -90,7 +90,7 @@ def test_digest_says_what_there_is_in_dollars() -> None:
         "ADA/USD on coinbase: $20.00 (+$1.00), WITHOUT A STOP.",
         "XRP/USD on coinbase: $20.00 (+$1.00), too small to sell or to protect.",
         "BTC/USD: The trend scores 0.33; an entry needs 0.75.",
-        "ETH/USD: the last decision was: hold.",
+        "ETH/USD: Held: near enough to its target.",
         "Next decision 2026-03-03 00:01 UTC. As of 2026-03-02 14:01 UTC.",
     ]
 
@@ -105,3 +105,11 @@ def test_digest_of_a_halted_account_begins_with_why_and_names_the_silent_venue()
     assert lines[0] == "HALTED: halted by the user; `resume` ends the halt."
     assert lines[1] == "kraken does not answer: its figures are the last known ones."
     assert "No position is open." in lines
+
+
+def test_digest_comes_again_after_a_clock_that_was_a_year_ahead() -> None:
+    watch, snapshot, day = AlertWatch(), a_snapshot(), timedelta(days=1)
+    assert watch.digest_alert(snapshot, every=DigestEvery.DAILY, now=AT + 365 * day) is None  # the first look
+    assert watch.digest_alert(snapshot, every=DigestEvery.DAILY, now=AT) is None
+    assert watch.digest_alert(snapshot, every=DigestEvery.DAILY, now=AT + timedelta(hours=1)) is None
+    assert watch.digest_alert(snapshot, every=DigestEvery.DAILY, now=AT + day) is not None

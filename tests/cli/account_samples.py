@@ -160,6 +160,8 @@ def _snapshot(mode: TradingMode, engine_mode: EngineMode) -> Snapshot:
         not_traded={},
         reach=[_reach()],
         orders=[],
+        findings=[],
+        reconciled_at=NOW.isoformat(),
     )
 
 

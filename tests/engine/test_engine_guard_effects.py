@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from engine_rig import BTC, ETH, SOL, Rig, RigVenue, assert_protected, make_rig
+from engine_rig import BTC, ETH, SOL, Rig, RigVenue, assert_protected, look_again, make_rig
 
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, OrderState, Purpose, Side
@@ -345,7 +345,7 @@ def test_sale_of_unknown_outcome_fails_the_cycle(tmp_path: Path) -> None:
     assert [order.state for order in rig.orders(Purpose.STOP)] == [OrderState.UNKNOWN]
     assert rig.engine.state.failed_cycles == 1
     rig.venue.speak()
-    rig.cycle()
+    look_again(rig)
     assert rig.engine.state.failed_cycles == 0
     assert_protected(rig)
 

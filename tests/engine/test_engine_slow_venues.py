@@ -151,8 +151,8 @@ def test_own_order_that_rests_although_it_has_ended_here_is_canceled(tmp_path: P
     real_open, real_find = rig.venue.inner.open_orders, rig.venue.inner.find_order
     patched: Any = rig.venue.inner
     patched.open_orders, patched.find_order = list, lambda order: None  # twice the wrong answer
-    rig.cycle()
-    rig.cycle()
+    for _ in range(3):
+        rig.cycle()
     assert next(o.state for o in rig.orders(Purpose.STOP)) is S.CANCELED
     patched.open_orders, patched.find_order = real_open, real_find
     for _ in range(3):  # found and canceled; then its coins are free for a stop
@@ -170,7 +170,8 @@ def test_entry_listed_a_day_late_does_not_double_the_position(tmp_path: Path) ->
     rig.first_cycle()
     rig.venue.mute.clear()
     look_again(rig)
-    assert [o.state for o in rig.orders()] == [S.REJECTED]
+    look_again(rig)  # the second sending was answered with the first order, which is not listed either
+    assert [o.state for o in rig.orders()] == [S.CANCELED]
     assert len(rig.venue.core.open_orders()) == 1
     patched.open_orders, patched.find_order = real_open, real_find
     rig.cycle()

@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -51,6 +51,9 @@ class FaultKind(StrEnum):
     """An orderly end of the connection without a byte."""
     SHORT_BODY = "short body"
     """The headers of the true answer and the first half of its body, then the end of the connection."""
+    DUPLICATE = "duplicate"
+    """Something in between sends the request twice: the exchange is asked both times, the client gets the second
+    answer."""
 
 
 class Execution(StrEnum):
@@ -88,6 +91,7 @@ TIMEOUT_LATE = Fault(FaultKind.HANG, execution=Execution.LATE)
 class _Scripted:
     pattern: str
     method: str
+    body: tuple[bytes, ...]
     fault: Fault
     skip: int
     count: int
@@ -191,15 +195,19 @@ class ExchangeServer:
 
     # ---- faults
 
-    def inject(self, path: str, fault: Fault, *, count: int = 1, skip: int = 0, method: str = "*") -> None:
+    def inject(
+        self, path: str, fault: Fault, *, count: int = 1, skip: int = 0, method: str = "*", body: Sequence[str] = ()
+    ) -> None:
         """Answer the next ``count`` requests to a path with a fault, after letting ``skip`` of them through.
 
-        ``path`` and ``method`` are shell patterns (``*/AddOrder``). Of several that fit, the oldest takes a request.
+        ``path`` and ``method`` are shell patterns (``*/AddOrder``); each text of ``body`` must be somewhere in the
+        request's. Of several that fit, the oldest takes a request.
         """
         assert count > 0, f"count must be above 0, was {count}"
         assert skip >= 0, f"skip must not be negative, was {skip}"
         with self._lock:
-            self._scripted.append(_Scripted(path, method, fault, skip, count))
+            texts = tuple(text.encode() for text in body)
+            self._scripted.append(_Scripted(path, method, texts, fault, skip, count))
 
     def faults_left(self) -> int:
         """Faults that are still waiting for their request."""
@@ -224,6 +232,8 @@ class ExchangeServer:
         for scripted in self._scripted:
             if not (fnmatchcase(request.path, scripted.pattern) and fnmatchcase(request.method, scripted.method)):
                 continue
+            if not all(text in request.body for text in scripted.body):
+                continue
             if scripted.skip:
                 scripted.skip -= 1
                 return None
@@ -240,7 +250,10 @@ class ExchangeServer:
         with self._lock:
             fault = self._take_fault(request)
             now = self.clock.now()
-            asked = fault is None or fault.execution is Execution.FIRST
+            twice = fault is not None and fault.kind is FaultKind.DUPLICATE
+            if twice:
+                self._ask(request, now)
+            asked = fault is None or twice or fault.execution is Execution.FIRST
             reply = self._ask(request, now) if asked else None
             self.log.append(Exchanged(now, request, reply, fault))
             self._fault_taken.notify_all()
@@ -316,7 +329,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, path, query, headers, body)
         reply, fault = self.server.exchange.answer(request)
-        if fault is None:
+        if fault is None or fault.kind is FaultKind.DUPLICATE:
             assert reply is not None
             self._send(reply, reply.body)
             return

@@ -287,3 +287,21 @@ def test_silence_without_execution_places_nothing(core: TinyKraken, server: Exch
         add_order(client)
     client.fetch_time()
     assert [request.path for request in core.requests] == [TIME]
+
+
+def test_request_sent_twice_in_between_is_handled_twice(core: TinyKraken, server: ExchangeServer, client: Any) -> None:
+    server.inject(ORDER, Fault(FaultKind.DUPLICATE))
+    assert add_order(client)["result"]["txid"] == ["OAAAAA-BBBBB-CCCCCC"]
+    assert [request.path for request in core.requests] == [ORDER, ORDER]
+    assert len(server.log) == 1
+
+
+def test_fault_for_a_body_waits_for_the_request_that_has_it(
+    core: TinyKraken, server: ExchangeServer, client: Any
+) -> None:
+    server.inject(ORDER, EMPTY_OBJECT, body=("type=buy", "no such text"))
+    add_order(client)
+    assert (len(core.requests), server.faults_left()) == (1, 1)
+    server.inject(ORDER, EMPTY_OBJECT, body=("type=buy",))
+    assert add_order(client) == {}
+    assert (len(core.requests), server.faults_left()) == (1, 1)

@@ -10,6 +10,7 @@ from live_rig import (
     D,
     Event,
     Exchanges,
+    LiveBot,
     assert_books_equal_exchanges,
     book_in,
     events,
@@ -111,6 +112,13 @@ def test_live_account_through_its_whole_life_equals_the_exchanges(tmp_path: Path
         assert [(symbol, p.quantity) for (_, symbol), p in book.positions.items()] == [("SOL/USD", SOL)]
 
 
+def seen_twice(bot: LiveBot) -> None:
+    """Let the bot look at its balances, and again half a minute later."""
+    bot.wait_cycles(1)
+    bot.pass_time(seconds=31)
+    bot.wait_cycles(1)
+
+
 def test_live_account_with_transfers_moves_its_tier_and_equals_the_exchanges(tmp_path: Path) -> None:
     with noon_exchanges() as site:
         with live_bot(tmp_path, site, **BREAKOUT) as bot:
@@ -119,10 +127,12 @@ def test_live_account_with_transfers_moves_its_tier_and_equals_the_exchanges(tmp
                 site.dip_and_return(coin)
             bot.wait_cycles(1)  # equity 520 - 3 x 65.52 x 0.0025 of fees = 519.51
             site.withdraw("coinbase", "25.50")  # 4.9 %: less than what is looked at as a transfer
-            bot.wait_cycles(2)
+            seen_twice(bot)
             site.withdraw("coinbase", "24")  # 4.9 % of 494; leaves 470, below 0.95 x 500
+            seen_twice(bot)
             bot.wait_for("ADVANCED -> GROWTH")
             site.deposit("kraken", "40")
+            seen_twice(bot)
             bot.wait_for("GROWTH -> ADVANCED")
             assert bot.stop() == 0
         assert_books_equal_exchanges(tmp_path, site)
@@ -133,14 +143,14 @@ def test_live_account_with_transfers_moves_its_tier_and_equals_the_exchanges(tmp
         with live_bot(tmp_path, site, **BREAKOUT) as bot:
             bot.wait_cycles(1)
             site.withdraw("coinbase", "200")  # 39 %: perhaps on its way to the other venue
-            bot.wait_cycles(3)
+            seen_twice(bot)
             bot.kill()
         assert_books_equal_exchanges(tmp_path, site)
         # The tier is frozen at $310: it waits for the other end of the transfer.
         assert (live_snapshot(tmp_path, site)["tier"], len(tiers(tmp_path))) == ("ADVANCED", 3)
         site.deposit("kraken", "199")  # arrives, less a fee of the network
         with live_bot(tmp_path, site, **BREAKOUT) as bot:
-            bot.wait_cycles(2)
+            seen_twice(bot)
             assert bot.stop() == 0
         assert_books_equal_exchanges(tmp_path, site)
         after = live_snapshot(tmp_path, site)

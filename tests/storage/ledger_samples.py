@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from bot.domain.account import DustEvent, Fill, Flow, Liquidity
+from bot.domain.account import CoinsOut, DustEvent, Fill, Flow, Liquidity
 from bot.domain.orders import Order, OrderType, Purpose, Side
 from bot.domain.refusal import Refusal, RefusalCode
 from bot.ports import DecisionRecord, EquityPoint, GuardEvent
@@ -55,6 +55,10 @@ def a_write_off(symbol: str = "BTC/USD", *, at: datetime = T0) -> DustEvent:
     return DustEvent(account="coinbase", symbol=symbol, at=at)
 
 
+def a_removal(quantity: str = "0.00005", *, at: datetime = T0) -> CoinsOut:
+    return CoinsOut(account="coinbase", symbol="BTC/USD", quantity=Decimal(quantity), price=Decimal("60000.50"), at=at)
+
+
 def a_refusal(
     code: RefusalCode = RefusalCode.CASH_BUFFER, *, bar_ms: int = BAR_MS, symbol: str = "BTC/USD", at: datetime = T0
 ) -> Refusal:
@@ -71,7 +75,7 @@ def a_refusal(
     )
 
 
-def a_decision(*, symbol: str = "BTC/USD", score: float = 0.71) -> DecisionRecord:
+def a_decision(*, symbol: str = "BTC/USD", score: float = 0.71, at: datetime = T0) -> DecisionRecord:
     return DecisionRecord(
         symbol=symbol,
         account="coinbase",
@@ -81,7 +85,7 @@ def a_decision(*, symbol: str = "BTC/USD", score: float = 0.71) -> DecisionRecor
         action="enter",
         score=score,
         details={"sma200": 51234.5, "why": "above trend", "stop": None},
-        at=T0,
+        at=at,
     )
 
 

@@ -65,17 +65,17 @@ def test_contents_survive_reopening(path: Path) -> None:
 
 def test_version_is_in_the_file_header_and_meta(path: Path) -> None:
     with SqliteLedger(path) as ledger:
-        assert _pragma(ledger, "user_version") == 2
-        assert ledger._connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("2",)
+        assert _pragma(ledger, "user_version") == 3
+        assert ledger._connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("3",)
 
 
 def test_newer_version_is_refused_untouched(path: Path) -> None:
     SqliteLedger(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA user_version = 4")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match=r"newer version.*schema 3.*up to 2"):
+    with pytest.raises(LedgerError, match=r"newer version.*schema 4.*up to 3"):
         SqliteLedger(path)
     assert path.read_bytes() == before
 

@@ -50,8 +50,8 @@ def test_account_put_is_there_for_the_next_process_and_what_was_given_too(tmp_pa
 
 def test_file_without_accounts_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "paper_accounts.json").write_text('{"schema_version": 1}')
-    with pytest.raises(StateFileError, match=r"paper_accounts.json: accounts is missing; delete the folder to begin"):
-        opened(tmp_path).account("coinbase")
+    with pytest.raises(StateFileError, match=r"paper_accounts.json: is not what this program stores"):
+        opened(tmp_path)
 
 
 def test_simulation_stores_its_time_with_every_account(tmp_path: Path) -> None:

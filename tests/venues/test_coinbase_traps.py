@@ -614,7 +614,7 @@ def test_order_of_a_status_that_is_no_end_is_live(bench: CoinbaseBench, status: 
     assert report.state is OrderState.OPEN
 
 
-def test_order_is_found_by_the_clients_id_on_a_later_page_from_a_minute_before_it_was_made(
+def test_order_is_found_by_the_clients_id_on_a_later_page_from_a_day_before_it_was_made(
     bench: CoinbaseBench,
 ) -> None:
     bench.core.switches.page_cap = 2
@@ -631,15 +631,15 @@ def test_order_is_found_by_the_clients_id_on_a_later_page_from_a_minute_before_i
     assert [query.get("cursor") for query in asked] == [None, ["2"], ["4"]]  # newest first: it is the fifth
     # No filter of product or status: the venue may list it under the other name of its book, or as ended.
     assert {key for query in asked for key in query} == {"start_date", "limit", "cursor"}
-    assert {query["start_date"][0] for query in asked} == {"2026-11-21T11:59:30.000000Z"}
+    assert {query["start_date"][0] for query in asked} == {"2026-11-20T12:00:30.000000Z"}
 
 
 def test_order_is_looked_for_by_the_venues_clock_where_this_one_is_ahead(bench: CoinbaseBench) -> None:
     bench.server.inject("*/time", answer({"epochSeconds": str(int(bench.now().timestamp()) - 90)}))
     bench.venue.measure_drift()
     bench.venue.find_order(replace(LIMIT_BUY, created_at=bench.now()))
-    # 12:00:30 here is 11:59:00 there, and a minute before that is asked
-    assert "start_date=2026-11-21T11%3A58%3A00" in bench.asked("orders/historical/batch")[0].query
+    # 12:00:30 here is 11:59:00 there, and from a day before that it is asked
+    assert "start_date=2026-11-20T11%3A59%3A00" in bench.asked("orders/historical/batch")[0].query
 
 
 def test_order_that_the_venue_does_not_know_is_not_found(bench: CoinbaseBench) -> None:

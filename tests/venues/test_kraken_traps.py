@@ -474,12 +474,12 @@ def test_order_status_only_known_ends_are_ends(bench: KrakenBench, status: str, 
 # ---- found by the client's id
 
 
-def test_find_asks_open_then_closed_orders_from_a_minute_before_the_birth(bench: KrakenBench) -> None:
+def test_find_asks_open_then_closed_orders_from_a_day_before_the_birth(bench: KrakenBench) -> None:
     order = replace(buy(bench), created_at=NOW)
     assert bench.venue.find_order(order) is None
     assert [logged.path.rpartition("/")[2] for logged in bench.core.log] == ["OpenOrders", "ClosedOrders"]
     assert bench.forms("OpenOrders") == [f"cl_ord_id={order.client_order_id}"]
-    start = int(NOW.timestamp()) - 60
+    start = int(NOW.timestamp()) - 86_400
     assert bench.forms("ClosedOrders") == [f"cl_ord_id={order.client_order_id}&start={start}&ofs=0"]
 
 

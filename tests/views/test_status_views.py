@@ -13,6 +13,7 @@ from view_samples import (
     TIER_STATE,
     a_coin,
     a_day,
+    a_finding,
     a_guard,
     a_position,
     a_refusal,
@@ -22,6 +23,7 @@ from view_samples import (
     an_order,
 )
 
+from bot.domain.finding import FindingCode
 from bot.domain.modes import TradingMode
 from bot.domain.refusal import RefusalCode
 from bot.scaling.state import TierState
@@ -112,6 +114,7 @@ MODELS: dict[str, StatusModel] = {
             ],
         )
     ),
+    "findings": a_status(a_snapshot(findings=[a_finding(code) for code in FindingCode], reconciled_at=None)),
     "many": a_status(
         a_snapshot(orders=[an_order() for _ in range(14)], equity_usd=123_456_789.12),
         days=[a_day(date(2026, 3, 2) - timedelta(days=n)) for n in range(7)],
@@ -266,7 +269,7 @@ def test_render_status_refused_entry_is_explained_in_dollars() -> None:
 
 def test_render_status_after_a_purchase_asks_what_each_coin_waits_for() -> None:
     bought = a_coin(action="enter", refusal="", target_usd=18.2)
-    model = a_status(a_snapshot(coins=[bought]))
+    model = a_status(a_snapshot(coins=[bought], orders=[an_order(purpose="entry", side="buy")]))
     assert "The last decision was to buy. Held $0.00, target $18.20." in section_of(model, "WHAT EACH COIN WAITS FOR")
 
 
@@ -291,7 +294,8 @@ def test_render_status_venues_show_fees_dormancy_and_staleness() -> None:
         "kraken $12.00, of which free cash $78.35 "
         "fees 0.60 % in, 1.20 % out, round trip 1.82 % (paper: default) "
         "dormant: counted, no entries below $50.00 "
-        "not the bot's, never counted, never touched: 120.5 DOGE, 7 ADA"
+        "not the bot's, never counted, never touched: 120.5 DOGE, 7 ADA "
+        "Orders, fills and balances last compared with the ledger 4 min ago."  # 13:57 to 14:01
     )
     assert "A venue does not answer: its figures are the last known ones" in text_of(MODELS["dormant and stale"])
 
@@ -372,9 +376,14 @@ def keys(value: object) -> object:
 
 
 def test_status_document_keys_are_the_contract() -> None:
-    document = status_document(MODELS["active"])
+    model = a_status(
+        a_snapshot(findings=[a_finding()]),
+        refusals=[a_refusal()],
+        refusal_counts={"signal_too_weak": 380, "cash_buffer": 1},
+    )
+    document = status_document(model)
     snapshot = document.pop("snapshot")
-    assert snapshot == dict(MODELS["active"].snapshot)
+    assert snapshot == dict(model.snapshot)
     assert keys(document) == {
         "schema_version": None,
         "mode": None,
@@ -426,6 +435,9 @@ def test_status_document_keys_are_the_contract() -> None:
         "waiting": [dict.fromkeys(("symbol", "action", "what", "cure"))],
         "in_dollars": [dict.fromkeys(("account", "symbol", "why_not"))],
         "server_cost": dict.fromkeys(("usd_month", "pct_of_equity_year")),
+        "findings": [
+            dict.fromkeys(("code", "account", "about", "detail", "since", "blocks", "what", "answer", "cure"))
+        ],
     }
 
 

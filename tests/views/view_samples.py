@@ -8,11 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
+from bot.domain.finding import BLOCKING
 from bot.domain.modes import TradingMode
 from bot.domain.refusal import Refusal, RefusalCode
 from bot.domain.snapshot import (
     SNAPSHOT_SCHEMA_VERSION,
     CoinView,
+    FindingView,
     GuardView,
     OrderView,
     PositionView,
@@ -145,6 +147,19 @@ def an_order(**changes: Any) -> OrderView:
     return cast(OrderView, {**order, **changes})
 
 
+def a_finding(code: str = "coins_missing", **changes: Any) -> FindingView:
+    """Half of the position is gone."""
+    finding: dict[str, Any] = {
+        "code": code,
+        "account": "coinbase",
+        "about": "BTC/USD",
+        "detail": "the books hold 0.0002, the venue 0.0001: 0.0001 worth $10.00 are missing",
+        "since": "2026-03-02T13:42:00+00:00",
+        "blocks": code in BLOCKING,
+    }
+    return cast(FindingView, {**finding, **changes})
+
+
 def a_snapshot(**changes: Any) -> Snapshot:
     """An active paper account of $98.35 without a position."""
     snapshot: dict[str, Any] = {
@@ -184,6 +199,8 @@ def a_snapshot(**changes: Any) -> Snapshot:
         "guards": [a_guard()],
         "reach": [a_reach()],
         "orders": [],
+        "findings": [],
+        "reconciled_at": "2026-03-02T13:57:00+00:00",
     }
     return cast(Snapshot, {**snapshot, **changes})
 

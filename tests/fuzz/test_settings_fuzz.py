@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain.errors import ConfigError
-from bot.settings import Settings, load_settings
+from bot.settings import Settings, load_settings, render_env_template
 from bot.settings_schema import ALIASES, SETTINGS
 
+TEMPLATE = render_env_template().encode()
 NAMES = st.sampled_from([*SETTINGS, *ALIASES])
 VALUES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
@@ -36,6 +38,17 @@ def load(content: bytes) -> Settings | ConfigError:
 @given(st.one_of(st.binary(max_size=200), st.text(st.characters(exclude_categories=["Cs"])).map(str.encode)))
 def test_any_bytes_give_settings_or_config_error(content: bytes) -> None:
     load(content)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32))
+def test_template_with_broken_bytes_gives_settings_or_config_error(seed: int) -> None:
+    chance = random.Random(seed)
+    content = bytearray(TEMPLATE)
+    for _ in range(chance.choice((1, 5, 50))):
+        content[chance.randrange(len(content))] = chance.choice((chance.randrange(256), 0, 10, 34, 39, 61, 255))
+    del content[chance.choice((len(content), chance.randrange(len(content)))) :]
+    load(bytes(content))
 
 
 @settings(deadline=None, max_examples=200)

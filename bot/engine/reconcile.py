@@ -1,0 +1,248 @@
+"""Reconciliation: what every venue holds against the ledger, and the answer to each difference.
+
+Orders and fills are compared by the desk; here are the coins, the orders of others, and the findings. A venue that
+does not answer is not compared: its last findings stand, and nothing is taken for gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bot.books.book import Book
+from bot.domain.account import CoinsOut
+from bot.domain.finding import Finding, FindingCode
+from bot.domain.orders import OrderReport, OrderState
+from bot.engine.account import Account, key_of, key_text
+from bot.engine.desk import OrderDesk
+from bot.engine.lost_orders import is_of_a_bot
+from bot.engine.state import EngineState, FindingState, parse_time
+
+CONFIRMED_AFTER = timedelta(seconds=30)
+"""Balances and fills are not read at the same instant: coins are missing when two looks so far apart miss them."""
+LATE_AFTER = timedelta(seconds=60)
+"""So long may a venue take to list the fills of an order that it calls filled, before it is told."""
+
+
+class Reconciler:
+    """Compares each account with the books and keeps the findings that block entries."""
+
+    def __init__(
+        self, *, accounts: Mapping[str, Account], book: Book, desk: OrderDesk, state: EngineState, every_s: float
+    ) -> None:
+        self._accounts = accounts
+        self._book = book
+        self._desk = desk
+        self._state = state
+        self._every = timedelta(seconds=every_s)
+
+    def is_due(self, account: Account, now: datetime) -> bool:
+        """Whether everything of an account is to be compared now; after a clock that was put back it is."""
+        at = account.reconciled_at
+        return at is None or not timedelta(0) <= now - at < self._every
+
+    @property
+    def reconciled_at(self) -> datetime | None:
+        """Since when everything of every account has been compared; None: not yet."""
+        times = [account.reconciled_at for account in self._accounts.values()]
+        return min(at for at in times if at is not None) if all(times) else None
+
+    # -- coins -----------------------------------------------------------------------------------
+
+    def compare_coins(self, account: Account, now: datetime, *, quiet: bool) -> Iterator[CoinsOut]:
+        """Compare what the venue reports with what the bot bought; gives what is to be booked as gone.
+
+        To be called when balances and fills have just been read; not ``quiet``: a fill has come in since the
+        balances, which are older than the books.
+        """
+        foreign = {}
+        for asset in sorted(self._assets_of(account) | account.balances.keys() - account.quote_assets()):
+            name = key_text(account.name, asset)
+            if quiet and not self._desk.in_doubt(account.name, asset):
+                beyond = account.total(asset) - self._desk.held(account.name, asset)
+                self._state.foreign.pop(name, None)
+                if beyond > 0:
+                    self._state.foreign[name] = str(beyond)
+                yield from self._look_for(account, asset, now)
+            if name in self._state.foreign:
+                foreign[asset] = Decimal(self._state.foreign[name])
+        account.foreign = foreign
+
+    def _assets_of(self, account: Account) -> set[str]:
+        markets = {instrument.base for instrument in account.instruments.values()}
+        return markets | {symbol.partition("/")[0] for name, symbol in self._book.positions if name == account.name}
+
+    def _in_positions(self, account: Account, asset: str) -> dict[str, Decimal]:
+        return {
+            symbol: position.quantity
+            for (name, symbol), position in sorted(self._book.positions.items())
+            if name == account.name and symbol.partition("/")[0] == asset
+        }
+
+    def _look_for(self, account: Account, asset: str, now: datetime) -> Iterator[CoinsOut]:
+        """Look whether the coins of the open positions are there."""
+        name = key_text(account.name, asset)
+        held = sum(self._in_positions(account, asset).values(), Decimal(0))
+        short = held - account.total(asset)
+        if short <= 0:
+            self._forget(account, asset)
+            return
+        since = parse_time(self._state.short_since.setdefault(name, now.isoformat()))
+        assert since is not None
+        if now < since:  # the clock was put back
+            self._state.short_since[name] = now.isoformat()
+        elif now - since >= CONFIRMED_AFTER:
+            self._state.missing[name] = str(short)
+            finding = Finding(
+                code=FindingCode.COINS_MISSING,
+                account=account.name,
+                about=asset,
+                detail=f"{short:f} of {held:f} {asset} are not there; the bot did not sell them",
+                since=since,
+            )
+            self._state.findings[finding.name] = FindingState.of(finding)
+            if self._state.accepted.get(finding.name) == str(short):
+                yield from self._out(account, asset, short, now)
+                self._forget(account, asset)
+
+    def _out(self, account: Account, asset: str, short: Decimal, now: datetime) -> Iterator[CoinsOut]:
+        for symbol, quantity in self._in_positions(account, asset).items():
+            gone = min(quantity, short)
+            if gone > 0:
+                short -= gone
+                ticker = account.tickers.get(symbol)
+                price = ticker.bid if ticker is not None else self._book.positions[account.name, symbol].average_price
+                yield CoinsOut(account=account.name, symbol=symbol, quantity=gone, price=price, at=now)
+
+    def _forget(self, account: Account, asset: str) -> None:
+        self._state.missing.pop(key_text(account.name, asset), None)
+        self._state.short_since.pop(key_text(account.name, asset), None)
+        name = f"{FindingCode.COINS_MISSING}|{account.name}|{asset}"
+        self._state.findings.pop(name, None)
+        self._state.accepted.pop(name, None)
+
+    # -- a ledger that is younger than the account -----------------------------------------------
+
+    def compare_history(self, account: Account, now: datetime, *, ran_before: bool) -> None:
+        """Look, when an account is opened, whether a bot has run on it that this ledger knows nothing of.
+
+        To be called once, before the opening balance is booked; ``ran_before``: the tier's file says so.
+        """
+        orders = [report for report in account.resting if self._is_lost(report)]
+        coins = [
+            f"{quantity:f} {asset}"
+            for asset, quantity in account.foreign.items()
+            if ran_before and self._is_worth_an_order(account, asset, quantity)
+        ]
+        if not orders and not coins:
+            return
+        found = [f"{len(orders)} resting orders of a bot"] if orders else []
+        finding = Finding(
+            code=FindingCode.LEDGER_NEW,
+            account=account.name,
+            about="ledger",
+            detail=f"the ledger is new, but there are {', '.join(found + coins)}: it may have been deleted, or another "
+            f"bot uses this account",
+            since=now,
+        )
+        self._state.findings[finding.name] = FindingState.of(finding)
+
+    def _is_lost(self, report: OrderReport) -> bool:
+        return is_of_a_bot(report.client_order_id) and not self._desk.knows(report.client_order_id)
+
+    def _is_worth_an_order(self, account: Account, asset: str, quantity: Decimal) -> bool:
+        return any(
+            quantity >= instrument.minimum_quantity_at(account.tickers[symbol].bid)
+            for symbol, instrument in account.instruments.items()
+            if instrument.base == asset and symbol in account.tickers
+        )
+
+    # -- findings --------------------------------------------------------------------------------
+
+    def accept(self) -> None:
+        """Take the findings that block for seen by the user: what is missing is booked out at the next look."""
+        for name, finding in list(self._state.findings.items()):
+            if finding.code == FindingCode.COINS_MISSING:
+                self._state.accepted[name] = self._state.missing[key_text(finding.account, finding.about)]
+            else:
+                del self._state.findings[name]
+
+    @property
+    def is_short(self) -> bool:
+        """Whether coins seem to be missing, certainly or at a first look: no total can be measured."""
+        return bool(self._state.short_since)
+
+    def findings(self, now: datetime) -> list[Finding]:
+        """Everything that does not agree at present, what blocks entries first."""
+        stored = [_finding(found) for found in self._state.findings.values()]
+        return [*stored, *self._of_stops(now), *self._of_orders(now), *self._of_others(now)]
+
+    def _of_stops(self, now: datetime) -> Iterator[Finding]:
+        for name, reason in self._state.stop_refused.items():
+            account, symbol = key_of(name)
+            yield Finding(
+                code=FindingCode.STOP_REFUSED,
+                account=account,
+                about=symbol,
+                detail=f"the venue rejects its stop ({reason}); the bot watches the price and asks again each cycle",
+                since=now,
+            )
+
+    def _of_orders(self, now: datetime) -> Iterator[Finding]:
+        for order in self._desk.live():
+            since, code, words = order.updated_at, FindingCode.OUTCOME_UNKNOWN, "nobody knows yet what became of it"
+            late = parse_time(self._state.fills_late.get(order.client_order_id, ""))
+            if late is not None and now - late >= LATE_AFTER:
+                since, code, words = (
+                    late,
+                    FindingCode.FILLS_LATE,
+                    "filled by what the venue says; it lists no fills yet",
+                )
+            elif order.state is not OrderState.UNKNOWN:
+                continue
+            yield Finding(
+                code=code,
+                account=order.account,
+                about=order.symbol,
+                detail=f"{order.purpose} {order.side} {order.remaining:f} ({order.client_order_id}): {words}",
+                since=since,
+            )
+
+    def _of_others(self, now: datetime) -> Iterator[Finding]:
+        for account in self._accounts.values():
+            at = account.reconciled_at or now
+            traded = {instrument.base for instrument in account.instruments.values()}
+            for asset, quantity in account.foreign.items():
+                if asset in traded:
+                    yield Finding(
+                        code=FindingCode.FOREIGN_COINS,
+                        account=account.name,
+                        about=asset,
+                        detail=f"{quantity:f} {asset} that the bot did not buy",
+                        since=at,
+                    )
+            for report in account.resting:
+                if not self._desk.knows(report.client_order_id):
+                    yield Finding(
+                        code=FindingCode.FOREIGN_ORDER,
+                        account=account.name,
+                        about=report.venue_order_id,
+                        detail=_words_of(report),
+                        since=at,
+                    )
+
+
+def _finding(found: FindingState) -> Finding:
+    since = parse_time(found.since)
+    assert since is not None, "a finding without a time"
+    return Finding(
+        code=FindingCode(found.code), account=found.account, about=found.about, detail=found.detail, since=since
+    )
+
+
+def _words_of(report: OrderReport) -> str:
+    side = report.side or "order"
+    quantity = f" {report.quantity:f}" if report.quantity is not None else ""
+    price = next((f" at {p:f}" for p in (report.stop_price, report.price) if p is not None), "")
+    return f"{side}{quantity} {report.symbol}{price}, not sent by this ledger"

@@ -1,0 +1,450 @@
+"""Reconciliation: each difference between a venue and the ledger is a finding with its own answer."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import NAMESPACE_DNS, uuid5
+
+import pytest
+from engine_rig import (
+    BTC,
+    ETH,
+    Rig,
+    assert_books_equal_venues,
+    assert_orders_equal_venues,
+    assert_protected,
+    make_rig,
+)
+
+from bot.domain.account import Fill, Flow, Liquidity
+from bot.domain.modes import EngineMode
+from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
+from bot.engine.engine import CycleResult
+
+D = Decimal
+HALF_A_MINUTE = 31.0
+
+
+def codes(result: CycleResult, *, blocking: bool = False) -> list[tuple[str, str]]:
+    """(code, about) of the findings that the snapshot shows."""
+    assert result.snapshot is not None
+    return [(f["code"], f["about"]) for f in result.snapshot["findings"] if f["blocks"] or not blocking]
+
+
+def detail(result: CycleResult) -> str:
+    assert result.snapshot is not None
+    return result.snapshot["findings"][0]["detail"]
+
+
+def bought(folder: Path, **changes: object) -> Rig:
+    """One BTC position of 0.18009004 at 99.95, its stop resting."""
+    rig = make_rig(folder, **changes).entered()  # type: ignore[arg-type]
+    assert [p.quantity for p in rig.engine.book.positions.values()] == [D("0.18009004")]
+    return rig
+
+
+def take_coins(rig: Rig, quantity: str) -> None:
+    """As the user does it at the venue: cancel the stop, then send the coins away."""
+    for order in rig.stops():
+        rig.venue.core.cancel(order)
+    rig.venue.core.withdraw("BTC", D(quantity))
+
+
+def someones_order(client_id: str, *, side: Side = Side.BUY, price: str = "50") -> Order:
+    return Order(
+        client_order_id=client_id,
+        account="coinbase",
+        symbol=BTC,
+        intent_number=1,
+        purpose=Purpose.ENTRY,
+        side=side,
+        type=OrderType.LIMIT,
+        quantity=D("0.1"),
+        price=D(price),
+        reason="mine",
+        created_at=datetime.fromisoformat("2024-06-01T00:00:00+00:00"),
+        updated_at=datetime.fromisoformat("2024-06-01T00:00:00+00:00"),
+    )
+
+
+# -- coins that are not there
+
+
+def test_coins_moved_away_are_missing_at_the_second_look_and_end_entries(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, coins=("BTC", "ETH"))
+    rig.venue.hidden_candles.add(ETH)  # so that it is decided later
+    rig.entered()
+    take_coins(rig, "0.18009004")
+    assert codes(rig.cycle(after_s=20.0), blocking=True) == []  # one look: the balance may be older than the books
+    result = rig.cycle(after_s=HALF_A_MINUTE)
+    assert codes(result, blocking=True) == [("coins_missing", "BTC")]
+    assert detail(result) == "0.18009004 of 0.18009004 BTC are not there; the bot did not sell them"
+    assert result.mode is EngineMode.REDUCE_ONLY
+    assert result.reason == "what a venue holds and the ledger do not agree; `status` says what, `resume` accepts it"
+    sent = len(rig.venue.submitted)
+    rig.venue.hidden_candles.clear()
+    rig.next_decision(BTC=103.0, ETH=103.0)
+    assert rig.refusals() == [("unreconciled", ETH)]
+    assert len(rig.venue.submitted) == sent  # neither a stop nor a sale of what is not there
+
+
+def test_missing_coins_are_booked_out_by_resume_as_money_that_left(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    index = rig.engine.performance.index
+    take_coins(rig, "0.18009004")
+    rig.cycle()
+    rig.cycle()
+    rig.control.put("resume")
+    result = rig.cycle()
+    assert [(out.symbol, out.quantity, out.price) for out in result.coins_out] == [(BTC, D("0.18009004"), D("99.85"))]
+    assert codes(result) == []
+    assert result.mode is EngineMode.ACTIVE
+    assert rig.engine.book.positions == {}
+    (trade,) = rig.engine.book.trades
+    assert trade.last_purpose == "moved"
+    assert rig.engine.performance.index == index  # neither profit nor loss
+    assert_books_equal_venues(rig)
+    rig.restart()
+    assert rig.engine.book.positions == {}
+    rig.cycle()
+    assert_books_equal_venues(rig)
+
+
+def test_coins_sold_by_hand_bring_their_money_in_and_leave_the_books_on_resume(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    index = rig.engine.performance.index
+    take_coins(rig, "0.18009004")
+    rig.venue.core.deposit("USD", D("17.80"))  # what the sale has brought
+    for _ in range(3):
+        rig.cycle()
+    assert rig.engine.book.deposits_usd == D("117.80")
+    rig.control.put("resume")
+    result = rig.cycle()
+    # 0.18009004 BTC at the bid of 99.85 leave: 17.981990494 of the 117.80
+    assert rig.engine.book.deposits_usd == D("117.80") - D("17.9819904940")
+    assert rig.engine.performance.index == index
+    assert result.equity == pytest.approx(float(rig.venue.core.balances()["USD"].total))
+    assert_books_equal_venues(rig)
+
+
+def test_part_of_the_coins_that_is_gone_leaves_the_rest_protected(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    take_coins(rig, "0.08009004")
+    rig.cycle()
+    result = rig.cycle()
+    assert codes(result, blocking=True) == [("coins_missing", "BTC")]
+    assert detail(result).startswith("0.08009004 of 0.18009004 BTC")
+    assert [(o.quantity, o.state) for o in rig.stops()] == [(D("0.1"), OrderState.OPEN)]
+    rejected = [order for order in rig.orders() if order.state is OrderState.REJECTED]
+    rig.cycle()
+    rig.cycle()
+    assert [order for order in rig.orders() if order.state is OrderState.REJECTED] == rejected  # nothing is hammered
+    rig.cycle(BTC=70.0)  # through the stop: what is there is sold
+    rig.control.put("resume")
+    rig.cycle()
+    assert_books_equal_venues(rig)
+    assert rig.engine.book.positions == {}
+
+
+def test_coins_that_come_back_end_the_finding_by_themselves(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    take_coins(rig, "0.18009004")
+    rig.cycle()
+    assert codes(rig.cycle(), blocking=True) == [("coins_missing", "BTC")]
+    rig.venue.core.deposit("BTC", D("0.18009004"))
+    assert codes(rig.cycle()) == []
+    rig.cycle()
+    assert_protected(rig)
+    assert_books_equal_venues(rig)
+
+
+def test_missing_coins_survive_a_restart_and_a_silent_venue_says_nothing_new(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    take_coins(rig, "0.18009004")
+    rig.cycle()
+    rig.cycle()
+    rig.venue.silence()
+    rig.restart()
+    assert codes(rig.cycle(), blocking=True) == [("coins_missing", "BTC")]
+    rig.venue.speak()
+    assert codes(rig.cycle(), blocking=True) == [("coins_missing", "BTC")]
+
+
+def test_venue_that_fails_to_answer_is_never_flat(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    rig.venue.silence()
+    for _ in range(5):
+        result = rig.cycle()
+    assert codes(result) == []
+    assert [p.quantity for p in rig.engine.book.positions.values()] == [D("0.18009004")]
+    assert rig.engine.state.short_since == {}
+
+
+def test_resume_accepts_only_what_was_shown(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    take_coins(rig, "0.08")
+    rig.cycle()
+    rig.cycle()
+    for order in rig.stops():
+        rig.venue.core.cancel(order)
+    rig.venue.core.withdraw("BTC", D("0.02"))  # more is gone when the word comes
+    rig.control.put("resume")
+    result = rig.cycle()
+    assert result.coins_out == ()
+    assert detail(result).startswith("0.10000000 of 0.18009004 BTC") or detail(result).startswith("0.10 of")
+    rig.control.put("resume")
+    assert [out.quantity for out in rig.cycle().coins_out] == [D("0.10")]
+
+
+def test_sale_of_coins_that_were_booked_out_brings_them_back_first(tmp_path: Path) -> None:
+    """The venue lists the fill of a stop only after the user has accepted that the coins are gone."""
+    rig = bought(tmp_path)
+    (stop,) = rig.stops()
+    rig.venue.core.cancel(stop)
+    del rig.venue.core._ended[stop.client_order_id]
+    rig.venue.core.withdraw("BTC", D("0.18009004"))
+    rig.cycle()
+    rig.cycle()
+    rig.control.put("resume")
+    rig.cycle()
+    assert rig.engine.book.positions == {}
+    late = Fill(
+        fill_id="late",
+        account="coinbase",
+        symbol=BTC,
+        client_order_id=stop.client_order_id,
+        side=Side.SELL,
+        quantity=D("0.18009004"),
+        price=D("90"),
+        fee=D("0.19"),
+        liquidity=Liquidity.TAKER,
+        at=rig.now,
+    )
+    rig.venue.extra_fills = [late]
+    rig.cycle(after_s=1000.0)
+    assert rig.engine.book.positions == {}
+    # 0.18009004 at 90 less the fee came in as money that had been counted as gone
+    assert rig.engine.book.cash["coinbase", "USD"] == rig.venue.core.balances()["USD"].total + D("16.0181036")
+    rig.restart()
+    assert rig.engine.book.positions == {}
+
+
+# -- what others own
+
+
+def test_coins_added_by_the_user_are_shown_never_counted_never_sold(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    rig.venue.core.deposit("BTC", D("0.5"))
+    before = rig.cycle().equity
+    result = rig.cycle()
+    assert codes(result) == [("foreign_coins", "BTC")]
+    assert codes(result, blocking=True) == []
+    assert detail(result) == "0.50000000 BTC that the bot did not buy" or detail(result).startswith("0.5")
+    assert result.equity == pytest.approx(before)
+    rig.control.put("flatten")
+    rig.cycle()
+    assert rig.venue.core.balances()["BTC"].total == D("0.5")
+
+
+def test_order_of_the_user_is_shown_at_the_next_comparison_and_never_touched(tmp_path: Path) -> None:
+    rig = bought(tmp_path, reconcile_s=900.0)
+    rig.venue.core.submit(someones_order("my own order"), rig.now)
+    (own,) = [report for report in rig.venue.core.open_orders() if report.client_order_id == "my own order"]
+    result = rig.cycle(after_s=900.0)
+    assert codes(result) == [("foreign_order", own.venue_order_id)]
+    assert detail(result) == "buy 0.1 BTC/USD at 50, not sent by this ledger"
+    assert result.mode is EngineMode.ACTIVE
+    rig.control.put("flatten")
+    rig.cycle()
+    assert own in rig.venue.core.open_orders()
+
+
+# -- ledgers that are not what they were
+
+
+def test_ledger_deleted_while_a_stop_rests_blocks_entries_until_resume(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    rig.ledger.close()
+    for path in tmp_path.glob("ledger.sqlite3*"):
+        path.unlink()
+    rig._start()
+    resting = rig.venue.core.open_orders()
+    result = rig.cycle()
+    assert ("ledger_new", "ledger") in codes(result, blocking=True)
+    assert "1 resting orders of a bot" in detail(result)
+    assert rig.engine.entries is not None
+    assert rig.refusals() == [("unreconciled", BTC)]
+    assert rig.venue.core.open_orders() == resting  # shown, never touched
+    rig.control.put("resume")
+    result = rig.cycle()
+    assert codes(result, blocking=True) == []
+    assert {code for code, _ in codes(result)} == {"foreign_order", "foreign_coins"}
+
+
+def test_ledger_deleted_with_coins_and_no_order_is_known_by_the_tier_file(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    take_coins(rig, "0.00000001")  # its stop is cancelled; the coins lie there
+    rig.ledger.close()
+    for path in tmp_path.glob("ledger.sqlite3*"):
+        path.unlink()
+    rig._start()
+    assert codes(rig.cycle(), blocking=True) == [("ledger_new", "ledger")]
+
+
+def test_first_start_on_an_account_with_coins_of_its_owner_is_no_finding(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.venue.core.deposit("BTC", D("0.5"))
+    assert codes(rig.first_cycle(), blocking=True) == []
+    assert len(rig.entries()) == 1
+
+
+def test_orders_of_another_bot_on_the_account_block_a_new_ledger(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.venue.inner.submit(someones_order(str(uuid5(NAMESPACE_DNS, "another bot"))))
+    assert ("ledger_new", "ledger") in codes(rig.first_cycle(), blocking=True)
+    assert rig.entries() == []
+
+
+def backed_up(tmp_path: Path, **changes: object) -> tuple[Rig, Path]:
+    """A rig before its first entry was filled, and a copy of its ledger from then."""
+    rig = make_rig(tmp_path, **changes)  # type: ignore[arg-type]
+    rig.venue.down |= {"candles"}
+    rig.first_cycle()
+    rig.venue.speak()
+    rig.ledger.close()
+    copy = tmp_path / "backup"
+    shutil.copy(tmp_path / "ledger.sqlite3", copy)
+    rig._start()
+    return rig, copy
+
+
+def put_back(rig: Rig, copy: Path) -> None:
+    rig.ledger.close()
+    for path in rig.folder.glob("ledger.sqlite3*"):
+        path.unlink()
+    shutil.copy(copy, rig.folder / "ledger.sqlite3")
+    rig._start()
+
+
+def test_old_backup_takes_its_lost_orders_and_fills_in_again(tmp_path: Path) -> None:
+    rig, copy = backed_up(tmp_path)
+    rig.entered()
+    ids = [order.client_order_id for order in rig.orders()]
+    book = dict(rig.engine.book.positions)
+    put_back(rig, copy)
+    result = rig.cycle()
+    assert codes(result, blocking=True) == [("ledger_too_old", "ledger")]
+    assert {order.client_order_id for order in rig.orders()} >= set(ids)
+    assert len(rig.orders(Purpose.ENTRY)) == 1
+    (position,) = rig.engine.book.positions.values()
+    assert position.quantity == next(iter(book.values())).quantity
+    assert_protected(rig)
+    assert_books_equal_venues(rig)
+    assert_orders_equal_venues(rig)
+    rig.control.put("resume")
+    assert codes(rig.cycle(), blocking=True) == []
+
+
+def test_old_backup_uses_no_number_that_the_lost_part_may_have_used(tmp_path: Path) -> None:
+    rig, copy = backed_up(tmp_path)
+    rig.entered()
+    used = {order.client_order_id for order in rig.orders()}
+    put_back(rig, copy)
+    rig.cycle()
+    rig.control.put("resume")
+    rig.control.put("flatten")
+    rig.cycle()
+    assert rig.engine.book.positions == {}
+    newest = rig.orders()[-1]
+    assert newest.purpose is Purpose.EXIT
+    assert newest.intent_number > 1000
+    assert newest.client_order_id not in used
+    assert_books_equal_venues(rig)
+
+
+def test_old_backup_of_a_position_that_was_sold_since_is_flat_again(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    rig.ledger.close()
+    copy = tmp_path / "backup"
+    shutil.copy(tmp_path / "ledger.sqlite3", copy)
+    rig._start()
+    rig.cycle(BTC=70.0)
+    rig.cycle()
+    assert rig.engine.book.positions == {}
+    put_back(rig, copy)
+    rig.cycle()
+    assert rig.engine.book.positions == {}
+    assert_books_equal_venues(rig)
+
+
+# -- when it looks
+
+
+def test_everything_is_compared_at_the_start_and_every_quarter_of_an_hour(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.venue.hidden_candles.add(BTC)  # nothing is decided: no order that is looked after
+    asked: list[bool] = []
+    real = rig.venue.fills_since
+
+    def fills_since(cursor: str, *, deep: bool = False) -> object:
+        asked.append(deep)
+        return real(cursor, deep=deep)
+
+    rig.venue.fills_since = fills_since  # type: ignore[method-assign,assignment]
+    first = rig.first_cycle()
+    assert first.snapshot is not None
+    assert first.snapshot["reconciled_at"] == rig.now.isoformat()
+    for _ in range(15):
+        rig.cycle()
+    assert asked == [True, *[False] * 14, True]
+
+
+def test_comparison_that_was_not_answered_is_asked_for_again(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.venue.down.add("open_orders")
+    result = rig.first_cycle()
+    assert result.snapshot is not None
+    assert result.snapshot["reconciled_at"] is None
+    assert result.mode is EngineMode.HALTED
+    rig.venue.speak()
+    result = rig.cycle()
+    assert result.snapshot is not None
+    assert result.snapshot["reconciled_at"] == rig.now.isoformat()
+
+
+def test_clock_that_was_put_back_compares_at_once(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    rig.clock.moment -= timedelta(hours=5)
+    result = rig.cycle()
+    assert result.snapshot is not None
+    assert result.snapshot["reconciled_at"] == rig.now.isoformat()
+
+
+# -- cash while nobody knows what an order has moved
+
+
+def test_fill_that_is_listed_late_is_no_withdrawal(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    real = rig.venue.fills_since
+    rig.venue.fills_since = lambda cursor, *, deep=False: ([], cursor)  # type: ignore[method-assign]
+    results = [rig.cycle(BTC=99.9) for _ in range(4)]
+    assert codes(results[-1]) == [("fills_late", BTC)]
+    assert rig.ledger.flows() == [
+        Flow(
+            account="coinbase",
+            asset="USD",
+            amount=D(100),
+            at=results[0].at - timedelta(minutes=1),
+            note="opening balance",
+        )
+    ]
+    rig.venue.fills_since = real  # type: ignore[method-assign]
+    rig.cycle()
+    assert_protected(rig)
+    assert_books_equal_venues(rig)
+    assert ETH not in [order.symbol for order in rig.orders()]
