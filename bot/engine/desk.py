@@ -420,7 +420,8 @@ class OrderDesk:
             self._keeper.state.missing_since.pop(order.client_order_id, None)
             self.absent.discard(order.client_order_id)
             self._note_late(order, found, now)
-            forgotten = order.state is OrderState.CANCEL_IN_FLIGHT and now - order.updated_at >= ON_ITS_WAY_MAX
+            asked_ago = now - order.updated_at  # below 0: the clock was put back
+            forgotten = order.state is OrderState.CANCEL_IN_FLIGHT and not timedelta(0) <= asked_ago < ON_ITS_WAY_MAX
             if order.state is OrderState.UNKNOWN or forgotten:
                 self._moved(order, OrderState.OPEN, now, venue_order_id=found.venue_order_id, note="found resting")
 

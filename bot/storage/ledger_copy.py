@@ -37,21 +37,26 @@ def copy_beside(connection: sqlite3.Connection, path: Path, *, suffix: str) -> N
 def back_up(path: Path, backup: Path) -> None:
     """Copy the ledger at ``path`` to a new file, also while a bot writes it, and check the copy.
 
-    As with ``copy_beside``; the folder is made. Raises LedgerError where there is such a file already, where
-    it cannot be written, and where the copy is not whole.
+    As with ``copy_beside``; of folders only ``backups/`` beside the ledger is made. Raises LedgerError where there is
+    such a file already, where it cannot be written, and where the copy is not whole.
     """
-    if backup.exists():
-        raise LedgerError(f"backup {backup}: there is such a file already, and a backup replaces none; name another")
-    unfinished = backup.with_name(f"{backup.name}.tmp")
+    unfinished = backup.with_name(f"{backup.name}.{os.getpid()}.tmp")
     try:
-        backup.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if backup.exists():
+            raise FileExistsError  # noqa: TRY301 - told like the one that comes in between
+        if backup.parent == path.parent / BACKUP_FOLDER:
+            backup.parent.mkdir(mode=0o700, exist_ok=True)
         for _ in range(_TRIES):
             with LedgerAudit(path) as audit:
                 audit.copy_to(lambda connection: _write_copy(connection, path, unfinished))
                 if not audit.disturbed:
                     break
         _check(path, unfinished)
-        _name(unfinished, backup)
+        _name(unfinished, backup, replaces=False)
+    except FileExistsError as e:
+        raise LedgerError(
+            f"backup {backup}: there is such a file already, and a backup replaces none; name another"
+        ) from e
     except OSError as e:
         raise LedgerError(f"ledger {path}: no backup of it can be made at {backup} ({e.strerror})") from e
     finally:
@@ -89,12 +94,15 @@ def _check(path: Path, copy: Path) -> None:
         )
 
 
-def _name(unfinished: Path, copy: Path) -> None:
-    """Give a file that is on the disk its name."""
+def _name(unfinished: Path, copy: Path, *, replaces: bool = True) -> None:
+    """Give a file that is on the disk its name. Raises FileExistsError where it may replace none and there is one."""
     descriptor = os.open(unfinished, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    unfinished.replace(copy)
+    if replaces:
+        unfinished.replace(copy)
+    else:
+        copy.hardlink_to(unfinished)
     sync_folder(copy.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -420,3 +421,116 @@ def test_order_on_an_account_that_was_removed_does_not_stop_the_engine(tmp_path:
     rig.control.put("pause")
     rig.cycle()
     assert [o.account for o in rig.entries()] == ["kraken"]  # nobody can be asked: it stays what it was
+
+
+# -- one stop in the place of another
+
+
+def watch_requests(rig: Rig) -> list[str]:
+    """The names of all requests from now on, in their order."""
+    asked: list[str] = []
+    for name in ("balances", "open_orders", "find_order", "fills_since", "submit", "cancel"):
+        real = getattr(rig.venue, name)
+
+        def noted(*args: object, real: Callable[..., object] = real, name: str = name, **kwargs: object) -> object:
+            asked.append(name)
+            return real(*args, **kwargs)
+
+        setattr(rig.venue, name, noted)
+    return asked
+
+
+def larger_position(rig: Rig) -> None:
+    """A second fill of the entry: the stop has to grow with it."""
+    plan = rig.engine.state.stops[f"coinbase|{BTC}"]
+    plan.stop_price = str(D(plan.stop_price) + D("0.10"))
+
+
+def test_stop_is_exchanged_without_a_look_in_between(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    larger_position(rig)
+    asked = watch_requests(rig)
+    rig.cycle()
+    at = asked.index("cancel")
+    assert asked[at : at + 2] == ["cancel", "submit"]  # its coins are bare for this one request
+    assert stop_price(rig) == STOP + D("0.10")
+    assert_protected(rig)
+    assert_orders_equal_venues(rig)
+
+
+def test_stop_that_is_executed_while_it_is_exchanged_sells_once(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    larger_position(rig)
+
+    def falls_first(order: Order) -> None:
+        rig.venue.before.clear()
+        rig.board.prices[BTC] = 80.0
+        rig.venue.inner.tickers()
+
+    rig.venue.before["cancel"] = falls_first
+    rig.cycle()
+    rig.cycle()
+    assert rig.engine.book.positions == {}
+    assert "BTC" not in rig.venue.core.balances()
+    assert rig.venue.core.open_orders() == []
+    assert_books_equal_venues(rig)
+
+
+def test_exchange_that_is_not_answered_leaves_one_stop_in_the_end(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    larger_position(rig)
+    rig.venue.mute.add("cancel")
+    rig.cycle()
+    rig.venue.mute.clear()
+    for _ in range(4):
+        rig.cycle()
+    assert stop_price(rig) == STOP + D("0.10")
+    assert_protected(rig)
+    assert_orders_equal_venues(rig)
+
+
+def test_stop_over_coins_of_the_owner_is_taken_back_and_looked_at_before_the_next(tmp_path: Path) -> None:
+    """Were the old one executed meanwhile, the next one would sell the owner's."""
+    rig = make_rig(tmp_path).entered()
+    rig.venue.core.deposit("BTC", D("0.5"))
+    rig.cycle()
+    larger_position(rig)
+    asked = watch_requests(rig)
+    rig.cycle()
+    at = asked.index("cancel")
+    assert asked[at : at + 3] == ["cancel", "fills_since", "open_orders"]
+    assert stop_price(rig) == STOP + D("0.10")
+    assert_protected(rig)
+
+
+def test_stop_that_the_venue_refuses_is_watched_shown_and_asked_for_again(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    rig.venue.rejections = ["stops are not taken at present"]
+    result = rig.cycle(BTC=99.9)
+    assert result.snapshot is not None
+    (position,) = result.snapshot["positions"]
+    assert (position["stop_resting"], position["stop_watched"]) == (False, True)
+    (finding,) = result.snapshot["findings"]
+    assert (finding["code"], finding["blocks"]) == ("stop_refused", False)
+    assert "stops are not taken at present" in finding["detail"]
+    rig.venue.rejections = ["stops are not taken at present"]
+    rig.cycle(BTC=85.0)  # below the stop: sold by the bot itself
+    assert [(o.type, o.state) for o in rig.orders(Purpose.EXIT)] == [
+        (OrderType.IOC, S.REJECTED),
+        (OrderType.IOC, S.FILLED),
+    ]
+    assert rig.engine.book.positions == {}
+    assert rig.engine.state.stop_refused == {}
+    assert_books_equal_venues(rig)
+
+
+def test_position_without_its_stop_is_looked_at_more_often(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, busy_poll_s=20.0)
+    rig.first_cycle()
+    rig.venue.rejections = ["not now"]
+    result = rig.cycle(BTC=99.9)
+    assert (result.next_cycle_at - result.at).total_seconds() == 20.0
+    result = rig.cycle(after_s=20.0)
+    assert rig.stops() != []
+    assert (result.next_cycle_at - result.at).total_seconds() == 60.0

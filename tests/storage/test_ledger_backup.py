@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from ledger_samples import T0, a_decision, a_fill, a_flow, an_equity_point
 
 from bot.domain.errors import LedgerError
+from bot.storage import ledger_copy
 from bot.storage.ledger import SqliteLedger
 from bot.storage.ledger_copy import back_up
 from bot.storage.ledger_reader import LedgerReader
@@ -103,7 +105,34 @@ def test_backup_where_nothing_can_be_written_says_so(path: Path, tmp_path: Path)
         back_up(path, tmp_path / "file" / "copy")
 
 
-def test_backup_that_a_kill_left_unfinished_is_made_anew(path: Path, tmp_path: Path) -> None:
-    (tmp_path / "copy.tmp").write_bytes(b"half of it")
+def test_backup_that_a_kill_left_unfinished_hinders_none(path: Path, tmp_path: Path) -> None:
+    (tmp_path / f"copy.{os.getpid()}.tmp").write_bytes(b"half of it")
     back_up(path, tmp_path / "copy")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["copy", "ledger.sqlite3"]
+
+
+def test_backup_into_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A disk that is not mounted, or a slip of the pen, must not get its backup somewhere else."""
+    path = tmp_path / "ledger.sqlite3"
+    SqliteLedger(path, durable=False).close()
+    with pytest.raises(LedgerError, match=r"no backup of it can be made at .*No such file or directory"):
+        back_up(path, tmp_path / "usb" / "copy.sqlite3")
+    assert not (tmp_path / "usb").exists()
+    with pytest.raises(LedgerError, match=r"File name too long"):
+        back_up(path, tmp_path / ("a" * 300))
+
+
+def test_backup_whose_name_is_taken_meanwhile_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, backup = tmp_path / "ledger.sqlite3", tmp_path / "copy.sqlite3"
+    SqliteLedger(path, durable=False).close()
+    whole = ledger_copy._check
+
+    def another_is_faster(*args: Path) -> None:
+        whole(*args)
+        backup.write_text("of another")
+
+    monkeypatch.setattr(ledger_copy, "_check", another_is_faster)
+    with pytest.raises(LedgerError, match="there is such a file already, and a backup replaces none"):
+        back_up(path, backup)
+    assert backup.read_text() == "of another"
+    assert sorted(p.name for p in tmp_path.iterdir() if "tmp" in p.name) == []
