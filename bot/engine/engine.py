@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bot.books import performance
+from bot.books.positions import quote_asset
 from bot.books.results import loss_streak
 from bot.domain.account import CoinsOut, Fill, Flow
 from bot.domain.modes import EngineMode
@@ -29,7 +30,7 @@ from bot.engine.exits import ExitPlanner
 from bot.engine.exposure import Entry, heat_usd
 from bot.engine.facts import GuardFacts, has_failed, quotes_of, venues_of
 from bot.engine.flows import FlowDetector
-from bot.engine.gates import PEGGED, is_off_peg, usdc_usd
+from bot.engine.gates import is_off_peg, usdc_usd
 from bot.engine.guards import Guards
 from bot.engine.protect import Protector
 from bot.engine.rebuild import note_risks, rebuilt_book
@@ -38,6 +39,7 @@ from bot.engine.report import Totals, build_snapshot
 from bot.engine.sizing import Standing
 from bot.engine.state import ExitPlan, StateKeeper, parse_time
 from bot.engine.tiers import TierKeeper
+from bot.engine.wealth import Wealth
 from bot.ports import ControlQueue, EquityPoint, GuardEvent, Ledger, Venue
 
 PERFORMANCE_KEY = "performance"
@@ -106,6 +108,7 @@ class Engine:
         stored = ledger.value(PERFORMANCE_KEY)
         self.performance = performance.Performance() if stored is None else performance.from_json(stored)
         self.desk = OrderDesk(ledger=ledger, accounts=self.accounts, book=self.book, keeper=self._keeper)
+        self.wealth = Wealth(accounts=self.accounts, book=self.book)
         self.flows = FlowDetector(accounts=self.accounts, book=self.book, desk=self.desk, state=self.state)
         self.reconciler = Reconciler(
             accounts=self.accounts, book=self.book, desk=self.desk, state=self.state, every_s=config.reconcile_s
@@ -280,9 +283,9 @@ class Engine:
             keeper=self._keeper,
             now=now,
         )
-        for flow in self.flows.detect(now, float(self._equity())):
-            equity_before = self._equity()
-            worth = flow.amount * (usdc_usd(self.accounts.values()) if flow.asset == "USDC" else 1)
+        for flow in self.flows.detect(now, float(self.wealth.equity())):
+            equity_before = self.wealth.equity()
+            worth = self.wealth.dollars(flow.amount, flow.asset)
             self.performance = performance.with_flow(self.performance, worth, equity_before)
             self.state.today_flows_usd += float(worth)
             self.state.stall_reason = ""  # of another equity; the next decision looks anew
@@ -303,7 +306,7 @@ class Engine:
             return
         quiet = len(self.desk.new_fills) == known
         for event in list(self.reconciler.compare_coins(account, now, quiet=quiet)):
-            self._flow_of_coins(event, self._equity())
+            self._flow_of_coins(event, self.wealth.equity())
             with self._ledger.transaction():
                 self._ledger.record_coins_out(event)
                 self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
@@ -316,23 +319,22 @@ class Engine:
     def _take_back(self) -> None:
         """Count coins that had been taken for gone and were sold after all: the desk has booked them."""
         for event in self.desk.came_back:
-            worth = event.quantity * event.price * self._dollar(event.symbol)
-            self._flow_of_coins(event, self._equity() + worth)
+            self._flow_of_coins(event, self.wealth.equity() + self._worth_of(event))
         self.desk.came_back.clear()
 
     def _flow_of_coins(self, event: CoinsOut, equity_before: Decimal) -> None:
-        worth = event.quantity * event.price * self._dollar(event.symbol)
+        worth = self._worth_of(event)
         self.performance = performance.with_flow(self.performance, -worth, equity_before)
         self.state.today_flows_usd -= float(worth)
         self.state.stall_reason = ""
 
-    def _dollar(self, symbol: str) -> Decimal:
-        return usdc_usd(self.accounts.values()) if symbol.endswith("/USDC") else Decimal(1)
+    def _worth_of(self, event: CoinsOut) -> Decimal:
+        return self.wealth.dollars(event.quantity * event.price, quote_asset(event.symbol))
 
     def _guard(self, now: datetime) -> tuple[GuardReading, ...]:
-        equity = self._equity()
+        equity = self.wealth.equity()
         uncertain = self.flows.transfer_pending(now) or self.reconciler.is_short
-        still = uncertain or not self.book.quote or not self._priced()
+        still = uncertain or not self.book.quote or not self.wealth.is_priced()
         # On a stale total the limits are read too; what is remembered moves on fresh ones only.
         self._measured = self.performance if still else performance.marked(self.performance, equity, now)
         if not self._frozen(now):
@@ -349,7 +351,7 @@ class Engine:
                 drawdown=performance.drawdown_pct(self._measured) / 100,
                 daily_loss=performance.daily_loss_pct(self._measured) / 100,
                 losses_in_a_row=loss_streak(self.book.trades, since),
-                cash_frac=float(self._cash() / equity) if equity > 0 else 1.0,
+                cash_frac=float(self.wealth.cash() / equity) if equity > 0 else 1.0,
                 positions=len(self.book.positions),
                 max_positions=self._max_positions(),
                 heat_usd=heat_usd(stakes),
@@ -420,9 +422,9 @@ class Engine:
 
     def _record(self, now: datetime, next_cycle_at: datetime) -> Snapshot | None:
         self.guards.count_cycle(failed=has_failed(self.accounts, self.decider.gates, self.desk))
-        self._last_equity = float(self._equity())  # after this cycle's own orders and their fees
+        self._last_equity = float(self.wealth.equity())  # after this cycle's own orders and their fees
         equity = self._last_equity
-        cash = float(self._cash())
+        cash = float(self.wealth.cash())
         fresh = all(account.fresh for account in self.accounts.values())
         point = EquityPoint(
             at=now,
@@ -452,7 +454,7 @@ class Engine:
     def snapshot(self, now: datetime, next_cycle_at: datetime) -> Snapshot:
         """Describe the account as it stands."""
         equity = self._last_equity
-        cash = float(self._cash())
+        cash = float(self.wealth.cash())
         p = self.performance
         totals = Totals(
             equity=equity,
@@ -505,35 +507,8 @@ class Engine:
 
     def _exposure_frac(self) -> float:
         equity = self._last_equity
-        cash = float(self._cash())
+        cash = float(self.wealth.cash())
         return (equity - cash) / equity if equity > 0 else 0.0
-
-    def _equity(self) -> Decimal:
-        """Quote cash by the books plus own positions at bid; a silent venue's at the lower known price."""
-        usdc = usdc_usd(self.accounts.values())
-        prices = {(name, PEGGED): usdc for name, asset in self.book.cash if asset == "USDC"}
-        for name, symbol in self.book.positions:
-            bids = [
-                account.tickers[symbol].bid
-                for account in self.accounts.values()
-                if symbol in account.tickers and (account.name == name or not self._is_fresh(name))
-            ]
-            prices[name, symbol] = min(bids) if bids else self.book.positions[name, symbol].average_price
-        return self.book.equity(prices=prices, cash=self.book.cash)
-
-    def _cash(self) -> Decimal:
-        """Quote cash by the books in USD, USDC at its price."""
-        usdc = usdc_usd(self.accounts.values())
-        return sum(
-            (amount * (usdc if asset == "USDC" else 1) for (_, asset), amount in self.book.cash.items()), Decimal(0)
-        )
-
-    def _priced(self) -> bool:
-        """Whether everything that is held has a known price: a cost in its place would look like a loss or a gain."""
-        return all(any(symbol in a.tickers for a in self.accounts.values()) for _, symbol in self.book.positions)
-
-    def _is_fresh(self, name: str) -> bool:
-        return name in self.accounts and self.accounts[name].fresh
 
     def _frozen(self, now: datetime) -> bool:
         """Whether tier, high-water mark and latches must stand still."""
@@ -558,7 +533,7 @@ class Engine:
     def _standing(self, now: datetime) -> Standing:
         return Standing(
             now=now,
-            equity=float(self._equity()),  # after what this cycle's exits have cost
+            equity=float(self.wealth.equity()),  # after what this cycle's exits have cost
             drawdown=performance.drawdown_pct(self._measured) / 100,
             day_loss=performance.daily_loss_pct(self._measured) / 100,
             risk_frac=self._risk_pct() / 100,

@@ -60,7 +60,7 @@ def test_crumb_of_an_entry_waits_a_day_and_is_then_a_loss(tmp_path: Path) -> Non
     rig = with_a_crumb(make_rig(tmp_path))
     rig.cycle(after_s=DAY_S - 1201.0)  # a second less than a day since its fill
     assert list(rig.engine.book.positions) == [KEY]
-    before = rig.engine._equity()
+    before = rig.engine.wealth.equity()
     assert written_off(rig) == []
     shown = rig.engine.snapshot(rig.now, rig.now)
     assert [(position["symbol"], position["too_small"]) for position in shown["positions"]] == [(BTC, True)]
@@ -75,7 +75,7 @@ def test_crumb_of_an_entry_waits_a_day_and_is_then_a_loss(tmp_path: Path) -> Non
     assert (trade.last_purpose, trade.gross_pnl, trade.average_exit) == ("dust", D("-0.989505"), None)
     assert written_off(rig) == [DustEvent(account="coinbase", symbol=BTC, at=rig.now)]
     # Equity falls by what it was worth at the bid: 0.0099 x 99.95.
-    assert before - rig.engine._equity() == D("0.989505")
+    assert before - rig.engine.wealth.equity() == D("0.989505")
     assert rig.engine.book.cash["coinbase", "USD"] == rig.venue.core.balances()["USD"].total
 
 

@@ -167,7 +167,7 @@ def venues_equity(rig: Rig) -> Decimal:
 
 def check_cycle(rig: Rig) -> None:
     engine = rig.engine
-    assert engine._equity() == venues_equity(rig)
+    assert engine.wealth.equity() == venues_equity(rig)
     for name, venue in rig.venues.items():
         balances = venue.core.balances()
         assert engine.book.cash.get((name, "USD"), D(0)) == (balances["USD"].total if "USD" in balances else D(0))

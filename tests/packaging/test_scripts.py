@@ -20,6 +20,7 @@ SCRIPTS = [
     "scripts/mutate",
     "scripts/storms",
     "scripts/soak",
+    "scripts/simulate",
     "scripts/_setup.sh",
     ".ci/run",
 ]
