@@ -101,6 +101,11 @@ class Trade:
     initial_risk_usd: Decimal | None
 
     @property
+    def is_result(self) -> bool:
+        """Whether it says something about the trading: not where nothing was sold, nor where coins left by hand."""
+        return bool(self.sold_quantity) and self.last_purpose != MOVED
+
+    @property
     def average_entry(self) -> Decimal:
         """Mean price paid, rounded to 12 decimals."""
         return _average(self.bought_cost, self.bought_quantity)

@@ -17,7 +17,10 @@ LOSS_MIN_R = Decimal("0.25")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Counts over all closed trades; a trade that nets exactly nothing is neither win nor loss."""
+    """Counts over all closed trades; a trade that nets exactly nothing is neither win nor loss.
+
+    What was moved away by hand is none.
+    """
 
     trades: int
     wins: int
@@ -28,7 +31,7 @@ class Results:
 
 def results_of(book: Book) -> Results:
     """Sum up a book; the fees of open positions are in it, their trades are not."""
-    nets = [trade.net_pnl for trade in book.trades]
+    nets = [trade.net_pnl for trade in book.trades if trade.last_purpose != MOVED]
     return Results(
         trades=len(nets),
         wins=sum(net > 0 for net in nets),
@@ -49,7 +52,7 @@ def loss_streak(trades: Sequence[Trade], since: datetime | None = None) -> int:
     for trade in reversed(trades):
         if since is not None and trade.closed_at < since:
             continue  # not break: a late report of another account may stand out of time order
-        if not trade.sold_quantity or trade.last_purpose == MOVED:
+        if not trade.is_result:
             continue
         if trade.net_pnl >= 0:
             break

@@ -85,7 +85,14 @@ def flatten(*, mode_name: str | None, yes: bool, as_json: bool) -> None:
     place = _place(mode_name)
     if not (yes or _confirmed(place.mode)):
         raise click.ClickException("nothing was sold; answer 'flatten', or add --yes where nobody can answer")
-    _command(place, "flatten", "Everything is being sold; then HALTED. `resume` goes on.", as_json=as_json)
+    rest = "Coins that the bot did not buy are not touched. Then it is HALTED; `resume` goes on."
+    _command(
+        place,
+        "flatten",
+        f"Every position of the bot is being sold. {rest}",
+        done_here=f"Every position of the bot is sold. {rest}",
+        as_json=as_json,
+    )
 
 
 def _confirmed(mode: TradingMode) -> bool:
@@ -118,8 +125,16 @@ def _place(mode_name: str | None) -> Place:
 
 
 def _command(
-    place: Place, name: str, done: str, *, as_json: bool, accepted: Sequence[str] = (), **arguments: bool
+    place: Place,
+    name: str,
+    done: str,
+    *,
+    as_json: bool,
+    done_here: str = "",
+    accepted: Sequence[str] = (),
+    **arguments: bool,
 ) -> None:
+    """Tell the running bot, or do it here; ``done_here`` says what that means where it differs from ``done``."""
     document = {"command": name, "mode": place.mode.value, "accepted": [*accepted], **arguments}
     if place.holder is not None:
         _tell(place, place.holder, name, as_json=as_json, **arguments)
@@ -129,7 +144,7 @@ def _command(
         _without_bot(settings_from(), place.mode, name, lambda session: _queue(session.folder, name, **arguments))
     except ConfigError as e:
         raise ConfigError(f"{e}\n`{name}` has done nothing: nothing was cancelled, nothing sold") from e
-    text = f"No bot was running; done here ({place.mode}). {done}"
+    text = f"No bot was running; done here ({place.mode}). {done_here or done}"
     _say({**document, "by": "this command"}, text, as_json=as_json)
 
 

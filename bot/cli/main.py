@@ -97,6 +97,8 @@ class _LazyGroup(click.Group):
         except OSError as e:
             if e.errno == errno.ENOSPC:
                 raise _Failure(f"the output could not be written: {e.strerror}") from e
+            if isinstance(e, PermissionError):
+                raise _Failure(f"{e.filename}: {e.strerror}; run it as the user who owns the bot's folder") from e
             raise
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)

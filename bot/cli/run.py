@@ -38,6 +38,9 @@ SHORTEST_INTERVAL_S = 5.0
 
 DEFAULT_SOURCE = "binance"
 EXIT_UNHEALTHY = 4
+SETTLING_MOST = 6
+"""Cycles beyond the one of --once, 20 seconds apart, while a stop is not in place or nobody knows what became of an
+order: the next run may be a day away."""
 
 
 @click.command()
@@ -172,6 +175,7 @@ def _run_session(
                 stopped=lambda: stop.requested,
                 on_cycle=on_cycle,
                 cycles=1 if once else cycles,
+                settling_most=SETTLING_MOST if once else 0,
             )
     finally:
         session.close()

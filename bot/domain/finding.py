@@ -19,6 +19,9 @@ class FindingCode(StrEnum):
     LEDGER_TOO_OLD = "ledger_too_old"
     """The venue knows orders of this ledger that are not in it (an old backup): they are taken into it again, and
     nothing is bought until ``resume``."""
+    SECOND_BOT = "second_bot"
+    """Orders appear that only this ledger can have sent, and has not: a copy of its folder is at work. Never touched;
+    nothing is bought until ``resume``."""
     LEDGER_NEW = "ledger_new"
     """The ledger is new while the account shows that a bot ran before: nothing is bought until ``resume``."""
     FILLS_LATE = "fills_late"
@@ -29,7 +32,9 @@ class FindingCode(StrEnum):
     """Nobody knows yet what became of an order: its coin waits, its cash counts as spent."""
 
 
-BLOCKING = frozenset({FindingCode.COINS_MISSING, FindingCode.LEDGER_TOO_OLD, FindingCode.LEDGER_NEW})
+BLOCKING = frozenset(
+    {FindingCode.COINS_MISSING, FindingCode.LEDGER_TOO_OLD, FindingCode.SECOND_BOT, FindingCode.LEDGER_NEW}
+)
 """While one of these stands nothing is bought anywhere."""
 
 

@@ -45,9 +45,12 @@ class PositionView(TypedDict):
     account: str
     symbol: str
     quantity: str
+    missing: str
+    """How much of it is not there (finding ``coins_missing``); '': nothing."""
     average_price: float
     price: float
     value_usd: float
+    """Of what is there."""
     unrealized_usd: float
     fees_usd: float
     stop_price: float | None

@@ -6,7 +6,7 @@ stays so until the venue has been asked and has answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -50,6 +50,8 @@ class OrderDesk:
         self.absent: set[str] = set()
         """Client ids of unknown orders that their venue does not have, as two looks have shown: to be sent again under
         the same id, or given up."""
+        self.changed: set[str] = set()
+        """Client ids of live orders that somebody has changed at the venue."""
         self.came_back: list[CoinsOut] = []
         """Coins that were sold although they had been taken for gone; the engine empties the list."""
         self.new_placed: list[Order] = []
@@ -87,11 +89,15 @@ class OrderDesk:
 
     def in_doubt(self, account: str, base: str = "") -> list[Order]:
         """Orders of an account of which nobody knows what they have moved, of all coins or of one."""
-        late = self._keeper.state.fills_late
+        state = self._keeper.state
         return [
             order
             for order in self.live(account)
-            if (order.state in _IN_DOUBT or order.client_order_id in late)
+            if (
+                order.state in _IN_DOUBT
+                or order.client_order_id in state.fills_late
+                or order.client_order_id in state.missing_since
+            )
             and (not base or order.symbol.partition("/")[0] == base)
         ]
 
@@ -146,11 +152,45 @@ class OrderDesk:
         now: datetime,
     ) -> Order:
         """Journal an order, send it, and learn its outcome; what has come to rest is asked about at the cycle's end."""
-        number = self.next_number(account.name, instrument.symbol)
-        intent = Order(
-            client_order_id=client_order_id(self._ledger.epoch, account.name, instrument.symbol, number),
-            account=account.name,
-            symbol=instrument.symbol,
+        intent = self._intent(
+            account.name,
+            instrument.symbol,
+            purpose=purpose,
+            side=side,
+            order_type=order_type,
+            quantity=quantity,
+            price=price,
+            stop_price=stop_price,
+            post_only=post_only,
+            reason=reason,
+            now=now,
+        )
+        with self._ledger.transaction():
+            self._ledger.record_intent(intent)
+            sent = self._moved(intent, OrderState.IN_FLIGHT, now)
+        self.new_placed.append(sent)
+        return self._send(account, sent, now)
+
+    def _intent(
+        self,
+        account: str,
+        symbol: str,
+        *,
+        purpose: Purpose,
+        side: Side,
+        order_type: OrderType,
+        quantity: Decimal,
+        price: Decimal | None,
+        stop_price: Decimal | None,
+        post_only: bool,
+        reason: str,
+        now: datetime,
+    ) -> Order:
+        number = self.next_number(account, symbol)
+        return Order(
+            client_order_id=client_order_id(self._ledger.epoch, account, symbol, number),
+            account=account,
+            symbol=symbol,
             intent_number=number,
             purpose=purpose,
             side=side,
@@ -163,11 +203,6 @@ class OrderDesk:
             created_at=now,
             updated_at=now,
         )
-        with self._ledger.transaction():
-            self._ledger.record_intent(intent)
-            sent = self._moved(intent, OrderState.IN_FLIGHT, now)
-        self.new_placed.append(sent)
-        return self._send(account, sent, now)
 
     def _send(self, account: Account, sent: Order, now: datetime) -> Order:
         outcome = self._ask(account, sent, cancel=False)
@@ -204,21 +239,51 @@ class OrderDesk:
         self.settle(account, now)
         return self._current(order)
 
-    def exchange(self, account: Account, order: Order, place: Callable[[], None], now: datetime) -> None:
-        """Cancel a stop and call ``place`` for the next one at once: what it protects is bare for one request.
+    def exchange(
+        self,
+        account: Account,
+        order: Order,
+        *,
+        quantity: Decimal,
+        stop_price: Decimal,
+        reason: str,
+        now: datetime,
+    ) -> Order | None:
+        """Cancel a stop and send the next one at once: what it protects is bare for one request.
 
-        What became of the old one is learnt afterwards. Where it was executed meanwhile the venue rejects the new one.
+        Both are journalled before: a disk that is full leaves the old one where it is. What became of the old one is
+        learnt afterwards. Where it was executed meanwhile the venue rejects the new one.
         """
         order = self._current(order)
         if order.state not in (OrderState.OPEN, OrderState.PARTLY_FILLED):
-            return  # a look at another one has ended it
-        order = self._moved(order, OrderState.CANCEL_IN_FLIGHT, now)
+            return None  # a look at another one has ended it
+        intent = self._intent(
+            account.name,
+            order.symbol,
+            purpose=Purpose.STOP,
+            side=Side.SELL,
+            order_type=OrderType.STOP,
+            quantity=quantity,
+            price=None,
+            stop_price=stop_price,
+            post_only=False,
+            reason=reason,
+            now=now,
+        )
+        with self._ledger.transaction():
+            self._ledger.record_intent(intent)
+            sent = self._moved(intent, OrderState.IN_FLIGHT, now)
+            order = self._moved(order, OrderState.CANCEL_IN_FLIGHT, now)
         outcome = self._ask(account, order, cancel=True)
         if isinstance(outcome, Accepted):
-            place()
-        elif isinstance(outcome, Unknown):
-            self._moved(order, OrderState.UNKNOWN, now, note=outcome.reason)
+            self.new_placed.append(sent)
+            sent = self._send(account, sent, now)
+        else:
+            sent = self._moved(sent, OrderState.REJECTED, now, note="not sent: the old stop could not be taken back")
+            if isinstance(outcome, Unknown):
+                self._moved(order, OrderState.UNKNOWN, now, note=outcome.reason)
         self.settle(account, now)
+        return self._current(sent)
 
     def send_again(self, account: Account, order: Order, now: datetime) -> Order:
         """Send an absent order once more, under the same id: should the first arrive after all, the venue knows it."""
@@ -308,6 +373,7 @@ class OrderDesk:
             if state is OrderState.CANCELED:
                 self.new_canceled.append((moved, note))
             self.absent.discard(moved.client_order_id)
+            self.changed.discard(moved.client_order_id)
             memory = self._keeper.state
             for noted in (memory.missing_since, memory.sent_again, memory.fills_late):
                 noted.pop(moved.client_order_id, None)
@@ -374,8 +440,21 @@ class OrderDesk:
         )
 
     def _adopt(self, account: Account, order: Order, now: datetime) -> None:
-        """Take an order into the ledger that it had lost; what became of it is learnt like that of any unknown one."""
+        """Take an order into the ledger that it had lost; what became of it is learnt like that of any unknown one.
+
+        What comes to light after everything has been compared once was not lost: a copy of this ledger is at work.
+        """
         state = self._keeper.state
+        if account.reconciled_at is not None:
+            second = Finding(
+                code=FindingCode.SECOND_BOT,
+                account=account.name,
+                about="ledger",
+                detail="orders that only this ledger can have sent, and has not: a copy of its folder runs somewhere",
+                since=now,
+            )
+            state.findings.setdefault(second.name, FindingState.of(second))
+            return
         finding = Finding(
             code=FindingCode.LEDGER_TOO_OLD,
             account=account.name,
@@ -420,6 +499,8 @@ class OrderDesk:
             self._keeper.state.missing_since.pop(order.client_order_id, None)
             self.absent.discard(order.client_order_id)
             self._note_late(order, found, now)
+            if found.quantity not in (None, order.quantity) or found.stop_price not in (None, 0, order.stop_price):
+                self.changed.add(order.client_order_id)
             asked_ago = now - order.updated_at  # below 0: the clock was put back
             forgotten = order.state is OrderState.CANCEL_IN_FLIGHT and not timedelta(0) <= asked_ago < ON_ITS_WAY_MAX
             if order.state is OrderState.UNKNOWN or forgotten:
@@ -442,7 +523,7 @@ class OrderDesk:
                 return
             if now < first_look:  # the clock was put back
                 missing[name] = now.isoformat()
-            elif now - first_look >= ON_ITS_WAY_MAX and not self._balance_tells(account, order, now):
+            elif now - first_look >= ON_ITS_WAY_MAX and not self.balance_tells(account, order, now):
                 if order.state is OrderState.UNKNOWN and name not in self._keeper.state.sent_again:
                     self.absent.add(name)
                 else:
@@ -471,7 +552,7 @@ class OrderDesk:
         else:
             late.pop(order.client_order_id, None)
 
-    def _balance_tells(self, account: Account, order: Order, now: datetime) -> bool:
+    def balance_tells(self, account: Account, order: Order, now: datetime) -> bool:
         """Whether coins and cash of an account have changed as this order would have changed them."""
         instrument = account.instruments.get(order.symbol)
         if instrument is None or now - order.created_at > BALANCE_BELIEVED_FOR:
@@ -479,7 +560,8 @@ class OrderDesk:
         base = instrument.base
         name, state = key_text(account.name, base), self._keeper.state
         expected = self.held(account.name, base) + Decimal(state.foreign.get(name, "0"))
-        coins = account.total(base) - expected + Decimal(state.missing.get(name, "0"))
+        missing = (Decimal(amount) for key, amount in state.missing.items() if key.startswith(f"{name}/"))
+        coins = account.total(base) - expected + sum(missing, Decimal(0))
         cash = account.total(instrument.quote) - self._book.cash.get((account.name, instrument.quote), Decimal(0))
         if order.side is Side.SELL:
             coins, cash = -coins, -cash

@@ -108,10 +108,15 @@ class Engine:
         stored = ledger.value(PERFORMANCE_KEY)
         self.performance = performance.Performance() if stored is None else performance.from_json(stored)
         self.desk = OrderDesk(ledger=ledger, accounts=self.accounts, book=self.book, keeper=self._keeper)
-        self.wealth = Wealth(accounts=self.accounts, book=self.book)
+        self.wealth = Wealth(accounts=self.accounts, book=self.book, state=self.state)
         self.flows = FlowDetector(accounts=self.accounts, book=self.book, desk=self.desk, state=self.state)
         self.reconciler = Reconciler(
-            accounts=self.accounts, book=self.book, desk=self.desk, state=self.state, every_s=config.reconcile_s
+            accounts=self.accounts,
+            book=self.book,
+            desk=self.desk,
+            wealth=self.wealth,
+            state=self.state,
+            every_s=config.reconcile_s,
         )
         self._ran_before = tiers.current is not None
         self.guards = Guards(config, self.state)
@@ -146,14 +151,14 @@ class Engine:
         self._adopted = False
         self._last_equity = 0.0
         self._last_at: datetime | None = None
-        self._next_at: datetime | None = None
         self._snapshot_at: datetime | None = None
 
     # -- the cycle -------------------------------------------------------------------------------
 
-    def cycle(self, now: datetime, *, decides: bool = True) -> CycleResult:
+    def cycle(self, now: datetime, *, decides: bool = True, due_at: datetime | None = None) -> CycleResult:
         """Run the eight steps once; without ``decides`` nothing new is opened or reduced.
 
+        ``due_at``: when this cycle had to begin, by the clock as it was when the last one had ended; None: the first.
         Raises LedgerError and InvariantError: then nothing may go on.
         """
         assert now.tzinfo is not None, "now must be tz-aware"
@@ -165,7 +170,7 @@ class Engine:
         self.desk.new_fills.clear()
         self.desk.new_rejections.clear()
 
-        self.desk.begin_cycle(now, stepped=self._next_at is not None and abs(now - self._next_at) > OUT_OF_STEP)
+        self.desk.begin_cycle(now, stepped=due_at is not None and abs(now - due_at) > OUT_OF_STEP)
         self._turn_day(now)
         self._observe(now)
         self._settle(now)
@@ -174,7 +179,7 @@ class Engine:
         tier_change = self._scale(now)
         decided, entries = self._decide(now) if decides else ([], [])
         self._execute(entries, now, decided=bool(decided))
-        next_cycle_at = self._next_at = now + timedelta(seconds=self._pause_s())
+        next_cycle_at = now + timedelta(seconds=self._pause_s())
         snapshot = self._record(now, next_cycle_at)
         return CycleResult(
             at=now,
@@ -197,9 +202,27 @@ class Engine:
             snapshot=snapshot,
         )
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the next look may settle what is open: an outcome that nobody knows, a stop that has to be placed."""
+        return any(
+            account.fresh
+            and (
+                self.desk.in_doubt(account.name)
+                or any(
+                    account.stops_rest
+                    and not self.protector.rests(key)
+                    and key_text(*key) not in self.state.stop_refused
+                    for key in self.book.positions
+                    if key[0] == account.name
+                )
+            )
+            for account in self.accounts.values()
+        )
+
     def _pause_s(self) -> float:
         bare = any(not self.protector.rests(key) for key in self.book.positions)
-        is_busy = bare or bool(self.desk.live(purpose=Purpose.ENTRY))
+        is_busy = bare or self.is_unsettled or bool(self.desk.live(purpose=Purpose.ENTRY))
         return min(self.config.poll_s, self.config.busy_poll_s) if is_busy else self.config.poll_s
 
     def _turn_day(self, now: datetime) -> None:
@@ -270,6 +293,7 @@ class Engine:
             if account.fresh:
                 self._settle_account(account, now)
         self._take_back()
+        self.protector.note_positions()
         note_risks(self.book, self.desk, self.state)
         self.entries.close_finished()
         streak_at = parse_time(self.state.streak_counts_from)
@@ -298,6 +322,8 @@ class Engine:
         for account in self.accounts.values():
             if account.fresh:
                 account.note_unbooked(self.book.cash)
+        if self.state.flatten and not self.book.positions:
+            self._end_flatten()  # done
 
     def _settle_account(self, account: Account, now: datetime) -> None:
         known = len(self.desk.new_fills)
@@ -305,16 +331,22 @@ class Engine:
         if not account.fresh:
             return
         quiet = len(self.desk.new_fills) == known
-        for event in list(self.reconciler.compare_coins(account, now, quiet=quiet)):
-            self._flow_of_coins(event, self.wealth.equity())
+        for moved in list(self.reconciler.compare_coins(account, now, quiet=quiet)):
+            event = moved.event
+            if not moved.is_booked:
+                self._flow_of_coins(event, self.wealth.equity() + self._worth_of(event))
+                with self._ledger.transaction():
+                    self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
+                    self._keeper.save()
+                continue
             with self._ledger.transaction():
                 self._ledger.record_coins_out(event)
-                self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
                 self._keeper.save()
             self.book.apply_coins_out(event)
             self._new_coins_out.append(event)
         if account.name not in self.state.opened_accounts:
-            self.reconciler.compare_history(account, now, ran_before=self._ran_before)
+            ran_before = self._ran_before and not self.state.opened_accounts
+            self.reconciler.compare_history(account, now, ran_before=ran_before)
 
     def _take_back(self) -> None:
         """Count coins that had been taken for gone and were sold after all: the desk has booked them."""
@@ -377,8 +409,6 @@ class Engine:
         return tuple(activated)
 
     def _protect(self, now: datetime) -> None:
-        if self.state.flatten and not self.book.positions:
-            self._end_flatten()  # done
         if self.state.flatten or (self.config.halt_flattens and self.state.halted_by == "drawdown"):
             for key in self.book.positions:
                 plan = self.state.exits.setdefault(key_text(*key), ExitPlan("0", FLATTEN_REASON))
@@ -421,7 +451,8 @@ class Engine:
             self.protector.protect_all(now)
 
     def _record(self, now: datetime, next_cycle_at: datetime) -> Snapshot | None:
-        self.guards.count_cycle(failed=has_failed(self.accounts, self.decider.gates, self.desk))
+        failed = bool(self.state.stop_refused) or has_failed(self.accounts, self.decider.gates, self.desk)
+        self.guards.count_cycle(failed=failed)
         self._last_equity = float(self.wealth.equity())  # after this cycle's own orders and their fees
         equity = self._last_equity
         cash = float(self.wealth.cash())
@@ -482,6 +513,7 @@ class Engine:
             reason=self.guards.reason,
             totals=totals,
             earlier=self._earlier,
+            wealth=self.wealth,
             findings=self.reconciler.findings(now),
             reconciled_at=self.reconciler.reconciled_at,
             cycle=self._cycle,

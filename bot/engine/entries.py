@@ -95,6 +95,7 @@ class EntryKeeper:
             resting = self._resting(key)
             age = now - _time(plan.started_at)
             over = block is not None or age >= timedelta(seconds=self._config.entry_patience_s)
+            over = over or any(order.client_order_id in self._desk.changed for order in resting)  # no longer the plan's
             if account is None or not account.fresh:
                 continue  # nothing can be done
             if any(order.state is OrderState.UNKNOWN for order in resting):

@@ -45,7 +45,9 @@ class FlowDetector:
             if not account.fresh:
                 continue
             opening = account.name not in self._state.opened_accounts
-            doubtful = bool(self._desk.in_doubt(account.name))
+            doubtful = bool(self._desk.in_doubt(account.name)) or any(
+                self._desk.balance_tells(account, order, now) for order in self._desk.live(account.name)
+            )
             for asset in sorted(account.quote_assets()):
                 balance = account.balances.get(asset)
                 reported = balance.total if balance is not None else Decimal(0)

@@ -12,6 +12,7 @@ from uuid import UUID
 from bot.domain.account import Fill
 from bot.domain.orders import Order, OrderReport, OrderType, Purpose, Side, client_order_id
 
+LOST_REASON = "found at the venue: this ledger had lost it"
 AHEAD = 1000
 """Intents of one market that may be lost at most; so far numbers are compared, and left out afterwards."""
 
@@ -94,7 +95,7 @@ def _order(
         price=price,
         stop_price=stop_price,
         post_only=kind is OrderType.LIMIT,
-        reason="found at the venue: this ledger had lost it",
+        reason=LOST_REASON,
         created_at=created_at,
         updated_at=created_at,
     )

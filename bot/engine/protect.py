@@ -17,7 +17,8 @@ from bot.domain.instrument import Instrument
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side
 from bot.engine.account import Account, PositionKey, key_of, key_text
 from bot.engine.desk import OrderDesk
-from bot.engine.state import EngineState, ExitPlan, StopPlan, parse_time
+from bot.engine.lost_orders import LOST_REASON
+from bot.engine.state import EngineState, ExitPlan, RefusedStop, StopPlan, parse_time
 
 
 def settled_stop(
@@ -38,8 +39,11 @@ def settled_stop(
     return plan
 
 
+STOP_REASON = "protective stop"
 STOP_OVERDUE_AFTER = timedelta(seconds=30)
 """So long may a reached stop rest unsold: a stop-limit whose limit the price has jumped (quant, correction 9)."""
+REFUSED_AGAIN_AFTER, REFUSED_AGAIN_MOST = timedelta(minutes=1), timedelta(minutes=15)
+"""A stop that was rejected twice is asked for again after a minute, then after two, four ... at most fifteen."""
 SALE_ENDS_WITHIN = timedelta(seconds=150)
 """So long may a sale be under way at its venue, or its fill not listed yet, before it is taken back."""
 FALLBACK_STOP_FRAC = Decimal("0.10")
@@ -70,6 +74,29 @@ class Protector:
         self._desk = desk
         self._state = state
 
+    def note_positions(self) -> None:
+        """Forget what was planned for positions that are gone, also where another has taken their place meanwhile.
+
+        An order that this ledger had lost tells where its stop belongs.
+        """
+        state = self._state
+        held = {key_text(*key): position for key, position in self._book.positions.items()}
+        for name, position in held.items():
+            opened_at = position.opened_at.isoformat()
+            if state.opened_at.setdefault(name, opened_at) != opened_at:
+                state.opened_at[name] = opened_at
+                for plans in (state.stops, state.exits, state.targets_reached, state.stop_reached_at):
+                    plans.pop(name, None)
+        for name in state.opened_at.keys() - held.keys():
+            del state.opened_at[name]
+        for order in self._desk.live(purpose=Purpose.STOP):
+            name = key_text(order.account, order.symbol)
+            if order.reason == LOST_REASON and order.stop_price is not None and name in held:
+                plan = state.stops.get(name)
+                if plan is None or Decimal(plan.stop_price) < order.stop_price:
+                    price = str(order.stop_price)
+                    state.stops[name] = StopPlan(price, plan.first_stop_price if plan is not None else price)
+
     def protect_all(self, now: datetime) -> None:
         """Look after every position, and after stops and plans whose position is gone."""
         keys = set(self._book.positions)
@@ -98,6 +125,8 @@ class Protector:
         if not account.instruments[key[1]].is_open and any(o.side is Side.SELL for o in self._desk.live(*key)):
             return  # it may take cancellations only: a stop that rests there must rest on
         quantity = self._there(account, key)
+        if not quantity:
+            self._taken_back(account, key, now)  # what nothing stands behind
         if not quantity or account.is_dust(key[1], quantity):
             # Too small to sell: it stays in the books. A plan must not wait and sell the next entry.
             self._state.exits.pop(key_text(*key), None)
@@ -107,12 +136,12 @@ class Protector:
 
     def rests(self, key: PositionKey) -> bool:
         """Whether a stop of the whole position rests at its venue; else the bot watches, and looks more often."""
-        position, plan = self._book.positions[key], self._state.stops.get(key_text(*key))
+        plan = self._state.stops.get(key_text(*key))
         account = self._accounts.get(key[0])
         if account is None or plan is None:
             return account is None
         quantity = self._there(account, key)
-        if account.is_dust(key[1], position.quantity):
+        if not quantity or account.is_dust(key[1], quantity):
             return True
         known = all(order.state is not OrderState.UNKNOWN for order in self._desk.live(*key))
         return known and self._rests(key, quantity, Decimal(plan.stop_price))
@@ -122,22 +151,20 @@ class Protector:
         position = self._book.positions.get(key)
         if position is None:
             return Decimal(0)
-        base = key[1].partition("/")[0]
-        if key_text(key[0], base) not in self._state.missing:
+        missing = self._state.missing.get(key_text(*key))
+        if missing is None:
             return position.quantity
-        left = account.total(base)
-        for (name, symbol), other in sorted(self._book.positions.items()):
-            if name == key[0] and symbol < key[1] and symbol.partition("/")[0] == base:
-                left -= min(left, other.quantity)
-        there, instrument = min(left, position.quantity), account.instruments.get(key[1])
+        there, instrument = max(Decimal(0), position.quantity - Decimal(missing)), account.instruments.get(key[1])
         return there if instrument is None else instrument.quantity_of(instrument.lots_in(there))
 
     def _resolve_absent(self, account: Account, key: PositionKey, now: datetime) -> None:
-        """Send sales that the venue does not have once more, where they are still wanted."""
-        for order in self._desk.live(*key):
-            if order.client_order_id not in self._desk.absent or order.side is not Side.SELL:
+        """Send sales that the venue does not have once more, where they are wanted and nothing holds the coins."""
+        selling = [order for order in self._desk.live(*key) if order.side is Side.SELL]
+        for order in selling:
+            if order.client_order_id not in self._desk.absent:
                 continue
-            if order.quantity <= self._there(account, key) and self._is_wanted(account, key, order):
+            is_only = len(selling) == 1 and order.quantity <= self._there(account, key)
+            if is_only and self._is_wanted(account, key, order):
                 self._desk.send_again(account, order, now)
             else:
                 self._desk.give_up(order, now)
@@ -255,7 +282,7 @@ class Protector:
             return False
         if account.instruments[key[1]].base in account.foreign:
             return False
-        self._desk.exchange(account, selling[0], lambda: self._place_stop(account, key, quantity, stop, now), now)
+        self._desk.exchange(account, selling[0], quantity=quantity, stop_price=stop, reason=STOP_REASON, now=now)
         return True
 
     def _taken_back(self, account: Account, key: PositionKey, now: datetime) -> bool:
@@ -284,6 +311,13 @@ class Protector:
             self._place_stop(account, key, quantity, wanted, now)
 
     def _place_stop(self, account: Account, key: PositionKey, quantity: Decimal, stop: Decimal, now: datetime) -> None:
+        name = key_text(*key)
+        refused = self._state.stop_refused.get(name)
+        if refused is not None and refused.tries > 1:
+            at, pause = parse_time(refused.at), REFUSED_AGAIN_AFTER * 2 ** min(refused.tries - 2, 4)
+            assert at is not None, "a refusal without a time"
+            if timedelta(0) <= now - at < min(pause, REFUSED_AGAIN_MOST):
+                return  # the price is watched meanwhile
         order = self._desk.place(
             account,
             account.instruments[key[1]],
@@ -292,18 +326,21 @@ class Protector:
             order_type=OrderType.STOP,
             quantity=quantity,
             stop_price=stop,
-            reason="protective stop",
+            reason=STOP_REASON,
             now=now,
         )
         if order.state is OrderState.REJECTED:
-            self._state.stop_refused[key_text(*key)] = self._desk.new_rejections[-1][1]
+            reason, tries = self._desk.new_rejections[-1][1], refused.tries + 1 if refused is not None else 1
+            self._state.stop_refused[name] = RefusedStop(reason, now.isoformat(), tries)
         else:
-            self._state.stop_refused.pop(key_text(*key), None)
+            self._state.stop_refused.pop(name, None)
 
     def _rests(self, key: PositionKey, quantity: Decimal, wanted: Decimal) -> bool:
         """Whether the stop is there as it should be, and nothing else that sells."""
         resting = [order for order in self._desk.live(*key) if order.side is Side.SELL]
-        return len(resting) == 1 and resting[0].remaining == quantity and resting[0].stop_price == wanted
+        if len(resting) != 1 or resting[0].client_order_id in self._desk.changed:
+            return False
+        return resting[0].remaining == quantity and resting[0].stop_price == wanted
 
     def _forget(self, account: Account, key: PositionKey, now: datetime) -> None:
         for order in self._desk.live(*key, purpose=Purpose.STOP):

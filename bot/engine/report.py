@@ -31,6 +31,7 @@ from bot.engine.decision import Decider
 from bot.engine.exposure import heat_usd
 from bot.engine.reach import reach_views
 from bot.engine.state import EngineState
+from bot.engine.wealth import Wealth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ def build_snapshot(
     reason: str,
     totals: Totals,
     earlier: Mapping[str, CoinView],
+    wealth: Wealth,
     findings: Sequence[Finding],
     reconciled_at: datetime | None,
     cycle: int,
@@ -71,8 +73,10 @@ def build_snapshot(
     next_cycle_at: datetime,
 ) -> Snapshot:
     """Gather everything a view shows; ``earlier`` tells what was decided before a restart, by symbol."""
-    deposits = float(book.deposits_usd)
-    positions = [_position(key, state, accounts, book, orders) for key in sorted(book.positions)]
+    deposits = float(book.deposits_usd - wealth.gone())
+    positions = [
+        _position(key, state, accounts, book, orders, missing=wealth.missing(key)) for key in sorted(book.positions)
+    ]
     risks = [_loss_at_stop(p) / totals.equity * 100 for p in positions if totals.equity > 0]
     return Snapshot(
         schema_version=SNAPSHOT_SCHEMA_VERSION,
@@ -137,7 +141,13 @@ def _loss_at_stop(position: PositionView) -> float:
 
 
 def _position(
-    key: tuple[str, str], state: EngineState, accounts: Mapping[str, Account], book: Book, orders: list[Order]
+    key: tuple[str, str],
+    state: EngineState,
+    accounts: Mapping[str, Account],
+    book: Book,
+    orders: list[Order],
+    *,
+    missing: Decimal,
 ) -> PositionView:
     position = book.positions[key]
     ticker = accounts[key[0]].tickers.get(key[1]) if key[0] in accounts else None
@@ -150,7 +160,8 @@ def _position(
         quantity=f"{position.quantity:f}",
         average_price=float(position.average_price),
         price=float(price),
-        value_usd=float(position.quantity * price),
+        missing=f"{missing.normalize():f}" if missing else "",
+        value_usd=float((position.quantity - missing) * price),
         unrealized_usd=float(position.quantity * price - position.cost),
         fees_usd=float(position.fees),
         stop_price=float(plan.stop_price) if plan is not None else None,

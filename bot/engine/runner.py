@@ -49,30 +49,35 @@ def run_engine(
     on_cycle: Callable[[CycleResult], None],
     cycles: int | None = None,
     until: datetime | None = None,
+    settling_most: int = 0,
 ) -> None:
     """Run cycles until stopped, until ``cycles`` are done, or until the next one would be after ``until``.
 
+    After the last of ``cycles`` up to ``settling_most`` more follow while something is open that the next look may
+    settle: an order of unknown outcome, a position without its stop.
     After an error inside the program the engine is halted over restarts, and InvariantError raised.
     The last wait is left out. Positions and their stops stay as they are: ending is not selling.
     """
     done = 0
+    due_at: datetime | None = None
     while not stopped():
-        result = _cycle(engine, clock.now(), decides=True)
+        result = _cycle(engine, clock.now(), decides=True, due_at=due_at)
         on_cycle(result)
         done += 1
-        if done == cycles:
+        if cycles is not None and done >= cycles and (done >= cycles + settling_most or not engine.is_unsettled):
             break
         if until is not None and result.next_cycle_at > until:
             clock.wait_until(until)  # the last bar counts to its end: stops in it, and its close
-            on_cycle(_cycle(engine, clock.now(), decides=False))
+            on_cycle(_cycle(engine, clock.now(), decides=False, due_at=until))
             break
+        due_at = max(result.next_cycle_at, clock.now())
         clock.wait_until(result.next_cycle_at)
     engine.finish()
 
 
-def _cycle(engine: Engine, now: datetime, *, decides: bool) -> CycleResult:
+def _cycle(engine: Engine, now: datetime, *, decides: bool, due_at: datetime | None) -> CycleResult:
     try:
-        return engine.cycle(now, decides=decides)
+        return engine.cycle(now, decides=decides, due_at=due_at)
     except BotError as e:
         if isinstance(e, InvariantError):
             _halt(engine)

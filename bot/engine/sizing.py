@@ -130,7 +130,7 @@ class Sizing:
 
     def _read(self, now: datetime) -> Record:
         # What was never sold, the crumb of an entry, is no result.
-        known = [trade for trade in self._book.trades if trade.initial_risk_usd is not None and trade.sold_quantity]
+        known = [trade for trade in self._book.trades if trade.initial_risk_usd is not None and trade.is_result]
         results = []
         ages = []
         for trade in known[-RESULTS_KEPT:]:

@@ -68,7 +68,16 @@ class FindingState:
         return cls(finding.code.value, finding.account, finding.about, finding.detail, finding.since.isoformat())
 
 
-_Plan = StopPlan | ExitPlan | EntryPlan | FindingState
+@dataclass(slots=True)
+class RefusedStop:
+    """A stop that the venue has rejected; ISO 8601 UTC."""
+
+    reason: str
+    at: str
+    tries: int
+
+
+_Plan = StopPlan | ExitPlan | EntryPlan | FindingState | RefusedStop
 
 
 @dataclass(slots=True)
@@ -132,16 +141,20 @@ class EngineState:
     """account|asset: coins beyond the bot's own when nothing was in doubt."""
     short_since: dict[str, str] = field(default_factory=dict)
     """account|asset: since when the venue has held less of a coin than the books."""
+    short_prices: dict[str, str] = field(default_factory=dict)
+    """account|symbol: bid when coins of it were missed first."""
     missing: dict[str, str] = field(default_factory=dict)
-    """account|asset: coins of the books that are certainly not there: nothing protects or sells them."""
+    """account|symbol: coins of a position that are certainly not there: they do not count, nothing protects them."""
     findings: dict[str, FindingState] = field(default_factory=dict)
     """By name: what blocks entries until it ends or is accepted."""
     accepted: dict[str, str] = field(default_factory=dict)
     """Name of a finding: the missing quantity that ``resume`` has accepted; it is to be booked as gone."""
     stop_reached_at: dict[str, str] = field(default_factory=dict)
     """account|symbol: since when the price has been at its stop, which rests and has not sold."""
-    stop_refused: dict[str, str] = field(default_factory=dict)
-    """account|symbol: why the venue rejected its stop last; the bot watches the price meanwhile."""
+    opened_at: dict[str, str] = field(default_factory=dict)
+    """account|symbol: when the position was opened to which its stop and its wanted sales belong."""
+    stop_refused: dict[str, RefusedStop] = field(default_factory=dict)
+    """account|symbol: while the venue rejects its stop; the bot watches the price meanwhile."""
     exits: dict[str, ExitPlan] = field(default_factory=dict)
     targets_reached: dict[str, int] = field(default_factory=dict)
     """account|symbol: price targets that the position has reached; the price may have fallen back since."""
@@ -167,10 +180,11 @@ class EngineState:
                 wanted = type(getattr(fresh, name))
                 if type(told) is not wanted and (wanted, type(told)) != (float, int):
                     raise TypeError(f"{name} is {told!r}"[:80])  # noqa: TRY301 - told like the others
-            state = cls(**value)  # type: ignore[arg-type]  # checked by the field names and the next four lines
+            state = cls(**value)  # type: ignore[arg-type]  # checked by the field names and the next five lines
             state.stops = {k: StopPlan(**v) for k, v in state.stops.items()}  # type: ignore[arg-type]
             state.exits = {k: ExitPlan(**v) for k, v in state.exits.items()}  # type: ignore[arg-type]
             state.entry_plans = {k: EntryPlan(**v) for k, v in state.entry_plans.items()}  # type: ignore[arg-type]
+            state.stop_refused = {k: RefusedStop(**v) for k, v in state.stop_refused.items()}  # type: ignore[arg-type]
             state.findings = {k: FindingState(**v) for k, v in state.findings.items()}  # type: ignore[arg-type]
         except (AttributeError, TypeError) as e:
             raise LedgerError(f"the engine state in the ledger cannot be read: {e}") from e

@@ -42,15 +42,23 @@ WORDS: Mapping[FindingCode, FindingWords] = MappingProxyType(
         ),
         _C.COINS_MISSING: FindingWords(
             "coins of the bot are missing",
-            "Nothing is bought anywhere; what is still there stays protected.",
-            "Put them back, or `python bot.py resume` books them out like a withdrawal.",
+            "They do not count any more, nothing is bought anywhere; what is there stays protected.",
+            "Put them back; or cancel your order that holds them; or `python bot.py resume` books them out like a "
+            "withdrawal, at the price when they were missed (tax lots show them as moved out, also where you sold).",
             "is booked out like a withdrawal",
         ),
         _C.LEDGER_TOO_OLD: FindingWords(
             "the ledger is older than its orders",
             "It is a backup: what it had forgotten is taken into it again. Nothing is bought anywhere.",
-            "Compare `python bot.py trades` with the venue; then `python bot.py resume`.",
+            "Compare `python bot.py trades` with the venue; then `python bot.py resume`. Where you put no backup back, "
+            "a copy of this folder runs somewhere else: end it first.",
             "is taken as it is now",
+        ),
+        _C.SECOND_BOT: FindingWords(
+            "a second bot with a copy of this ledger",
+            "Its orders are never touched. Nothing is bought anywhere.",
+            "End the other one: only one bot may use an account. Then `python bot.py resume`.",
+            "is taken as ended",
         ),
         _C.LEDGER_NEW: FindingWords(
             "the ledger is new, and a bot has run here before",
@@ -65,7 +73,8 @@ WORDS: Mapping[FindingCode, FindingWords] = MappingProxyType(
         ),
         _C.STOP_REFUSED: FindingWords(
             "a stop that the venue has refused",
-            "The bot watches the price itself, sells at the stop, and asks for the stop again each cycle.",
+            "The bot watches the price itself, sells at the stop, and asks for the stop again: at once, then after 1, "
+            "2, 4 ... 15 minutes.",
             "Keep the bot running: nothing else protects the position. The log has the venue's reason.",
         ),
         _C.OUTCOME_UNKNOWN: FindingWords(

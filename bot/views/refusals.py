@@ -144,7 +144,7 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "Time; the first entry afterwards is half size.",
         ),
         _C.UNRECONCILED: Explanation(
-            "What the venues hold and what the ledger says do not agree (count: {actual}): nothing is bought.",
+            "What the venues hold and what the ledger says do not agree: nothing is bought.",
             "Its settlement: `python bot.py status` says under FINDINGS what it is; `python bot.py resume` accepts it.",
         ),
         _C.TRANSFER_PENDING: Explanation(

@@ -254,11 +254,12 @@ def _positions(model: StatusModel, look: Look) -> Iterator[Line]:
         share = f" ({percent(position['unrealized_usd'] / cost * 100, signed=True)})" if cost > 0 else ""
         r_multiple = position["r_multiple"]
         in_r = f", {r_multiple:+.2f} R" if r_multiple is not None else ""
-        yield from wrapped(
-            f"{position['symbol']} on {position['account']}: worth {money(position['value_usd'])}, {gain}{share}{in_r}",
-            look,
-            hanging=INDENT,
-        )
+        worth = f"{position['symbol']} on {position['account']}: worth {money(position['value_usd'])}"
+        if position["missing"]:
+            gone = f"; {position['missing']} of its coins are not there and do not count"
+            yield from wrapped(worth + gone, look, hanging=INDENT, style=Style.WARN)
+        else:
+            yield from wrapped(f"{worth}, {gain}{share}{in_r}", look, hanging=INDENT)
         opened = datetime.fromisoformat(position["opened_at"])
         yield from wrapped(
             f"{position['quantity']} bought at {price(position['average_price'])}, now {price(position['price'])}; "
@@ -266,11 +267,12 @@ def _positions(model: StatusModel, look: Look) -> Iterator[Line]:
             look,
             indent=INDENT * 2,
         )
-        text, style = _stop_words(position, running=model.holder is not None)
+        silent = any(v["account"] == position["account"] and not v["fresh"] for v in model.snapshot["venues"])
+        text, style = _stop_words(position, running=model.holder is not None, silent=silent)
         yield from wrapped(text, look, indent=INDENT * 2, style=style)
 
 
-def _stop_words(position: PositionView, *, running: bool) -> tuple[str, Style]:
+def _stop_words(position: PositionView, *, running: bool, silent: bool) -> tuple[str, Style]:
     stop = position["stop_price"]
     if position["too_small"]:
         return f"dust: {money(position['value_usd'])} too small to sell; written off if it stays so", Style.DIM
@@ -280,10 +282,15 @@ def _stop_words(position: PositionView, *, running: bool) -> tuple[str, Style]:
     where = "resting on the venue" if resting else "watched by the bot only, not resting" if watched else "being placed"
     if not resting and not running:
         where = "NOT on the venue, and no bot runs: nothing protects it"
+    if silent:
+        where += " when it answered last"
+    if stop >= position["price"]:
+        return f"stop {price(stop)}, {where}: the price is below it", Style.BAD
     loss = (position["price"] - stop) * float(position["quantity"])
-    away = f", {percent((1 - stop / position['price']) * 100)} below" if position["price"] > 0 else ""
-    text = f"stop {price(stop)}, {where}{away}: {money(loss)} from here"
-    return text, Style.PLAIN if resting else Style.WARN
+    text = (
+        f"stop {price(stop)}, {where}, {percent((1 - stop / position['price']) * 100)} below: {money(loss)} from here"
+    )
+    return text, Style.PLAIN if resting and not silent else Style.WARN
 
 
 def _orders(model: StatusModel, look: Look) -> Iterator[Line]:

@@ -209,6 +209,7 @@ def _position() -> PositionView:
         account="coinbase",
         symbol="BTC/USD",
         quantity="0.0002",
+        missing="",
         average_price=100_000.0,
         price=99_500.0,
         value_usd=19.9,

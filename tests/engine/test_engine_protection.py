@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from engine_rig import (
     ETH,
     QUANTITY,
     SOL,
+    ProcessDiedError,
     Rig,
     assert_books_equal_venues,
     assert_orders_equal_venues,
@@ -534,3 +536,38 @@ def test_position_without_its_stop_is_looked_at_more_often(tmp_path: Path) -> No
     result = rig.cycle(after_s=20.0)
     assert rig.stops() != []
     assert (result.next_cycle_at - result.at).total_seconds() == 60.0
+
+
+def test_stop_that_somebody_has_changed_at_the_venue_is_put_right(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    working = rig.venue.core._working[rig.stops()[0].client_order_id]
+    working.quantity, working.stop_price = D("0.05"), D(50)
+    rig.cycle()
+    assert_protected(rig)
+    assert_orders_equal_venues(rig)
+    assert stop_price(rig) == STOP
+    assert len(rig.orders(Purpose.STOP)) == 2
+
+
+def test_full_disk_in_an_exchange_leaves_the_old_stop_where_it_is(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path).entered()
+    larger_position(rig)
+    rig.fuse.touched = 0
+    rig.cycle()
+    calls = rig.fuse.touched
+    for n in range(1, calls + 1):
+        other = make_rig(tmp_path / f"{n}").entered()
+        larger_position(other)
+        other.fuse.touched, other.fuse.left = 0, n
+        with pytest.raises(ProcessDiedError):
+            other.cycle()
+        resting = [report for report in other.venue.core.open_orders() if report.stop_price is not None]
+        # At any moment but the one request between the two: one of them rests.
+        assert len(resting) == 1 or other.fuse.at == "before coinbase.submit stop", other.fuse.at
+        other.clock.moment += timedelta(seconds=5)
+        other.restart()
+        for _ in range(5):
+            other.cycle()
+        assert_protected(other)
+        assert_orders_equal_venues(other)
+        other.ledger.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from engine_rig import (
 )
 
 from bot.domain.orders import Order, OrderState, Purpose
+from bot.engine.runner import run_engine
 
 D = Decimal
 S = OrderState
@@ -319,3 +322,50 @@ def test_restart_with_a_cancel_in_flight_finishes_it(tmp_path: Path) -> None:
     rig.cycle(after_s=1200.0)
     assert [o.state for o in rig.orders()] == [S.CANCELED]
     assert rig.venue.core.open_orders() == []
+
+
+def test_stop_of_unknown_outcome_is_settled_although_every_cycle_is_long(tmp_path: Path) -> None:
+    """A venue that answers slowly makes cycles of 85 s; that is no clock that was stepped."""
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    rig.venue.down.add("submit")
+    rig.cycle(BTC=99.9)
+    rig.venue.speak()
+    due_at = rig.now
+    for _ in range(3):
+        rig.clock.moment += timedelta(seconds=85)
+        due_at = rig.now
+        rig.engine.cycle(rig.now, due_at=due_at)
+    assert_protected(rig)
+
+
+def test_clock_that_is_stepped_between_two_looks_makes_no_order_absent(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.venue.down.add("submit")
+    rig.first_cycle()
+    rig.cycle()
+    due_at = rig.now + timedelta(seconds=60)
+    rig.clock.moment += timedelta(hours=1)
+    rig.engine.cycle(rig.now, due_at=due_at)
+    assert [o.state for o in rig.orders()] == [S.UNKNOWN]
+    assert rig.engine.desk.absent == set()
+
+
+def test_run_for_one_cycle_goes_on_until_an_outcome_is_known(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    rig.venue.down.add("submit")
+    rig.cycle(BTC=99.9)
+    rig.venue.speak()
+    rig.restart(busy_poll_s=20.0)
+    cycles: list[datetime] = []
+    run_engine(
+        rig.engine,
+        rig.clock,
+        stopped=lambda: False,
+        on_cycle=lambda result: cycles.append(result.at),
+        cycles=1,
+        settling_most=6,
+    )
+    assert [(later - earlier).total_seconds() for earlier, later in pairwise(cycles)] == [20.0, 20.0]
+    assert_protected(rig)

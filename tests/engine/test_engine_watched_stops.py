@@ -5,6 +5,7 @@ Coinbase's rules as in the rig: the entry of .18009004 BTC at 99.95 has its stop
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +26,7 @@ from engine_rig import (
 )
 
 from bot.domain.modes import Strategy
-from bot.domain.orders import OrderState, OrderType, Purpose
+from bot.domain.orders import OrderReport, OrderState, OrderType, Purpose, Side
 from bot.engine.state import ExitPlan
 
 D = Decimal
@@ -185,6 +186,12 @@ def stuck_rig(folder: Path) -> Rig:
     rig = make_rig(folder).entered()
     (stop,) = rig.stops()
     rig.venue.core._working[stop.client_order_id].stop_price = D("0.01")
+    told = rig.venue.open_orders  # what the venue tells of it is what was asked for
+
+    def open_orders() -> list[OrderReport]:
+        return [replace(r, stop_price=D(STOP)) if r.side is Side.SELL else r for r in told()]
+
+    rig.venue.open_orders = open_orders  # type: ignore[method-assign]
     return rig
 
 

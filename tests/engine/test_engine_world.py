@@ -117,14 +117,14 @@ def test_market_that_only_takes_cancellations_keeps_its_stop_until_it_opens_agai
     assert_books_equal_venues(rig)
 
 
-def test_market_that_is_found_closed_by_a_rejection_is_tried_each_cycle_and_ends_entries(tmp_path: Path) -> None:
+def test_market_that_is_found_closed_by_a_rejection_is_tried_again_and_ends_entries(tmp_path: Path) -> None:
     rig = make_rig(tmp_path)
     rig.first_cycle()
-    rig.venue.rejections = ["market is in cancel-only mode"] * 5
+    rig.venue.rejections = ["market is in cancel-only mode"] * 4
     results = [rig.cycle(BTC=99.9) for _ in range(5)]
-    assert [[reason for _, reason in result.rejections] for result in results] == [
-        ["market is in cancel-only mode"]
-    ] * 5
+    no = ["market is in cancel-only mode"]
+    # After each rejection but the first the pause is twice the last, at most a quarter of an hour.
+    assert [[reason for _, reason in result.rejections] for result in results] == [no, no, no, [], no]
     [position] = snapshot_of(results[-1])["positions"]
     assert (position["stop_resting"], position["stop_watched"]) == (False, True)  # not at the venue: shown as watched
     after = rig.cycle()  # it takes orders again
@@ -132,6 +132,8 @@ def test_market_that_is_found_closed_by_a_rejection_is_tried_each_cycle_and_ends
         EngineMode.REDUCE_ONLY,
         "5 cycles in a row failed; entries again after 5 good ones, or `resume`",
     )
+    for _ in range(3):
+        rig.cycle()
     assert_protected(rig)
 
 

@@ -135,7 +135,7 @@ def test_state_file_failed_rename_keeps_the_old_contents_and_names_path_and_reas
 def test_state_file_unserialisable_state_keeps_the_old_contents(tmp_path: Path) -> None:
     file = JsonStateFile(tmp_path / "state.json")
     file.save(STATE)
-    with pytest.raises(StateFileError, match="cannot be written: .*not JSON compliant"):
+    with pytest.raises(StateFileError, match=r"cannot be written: .*not JSON compliant"):
         file.save({"last_equity": float("nan")})
     assert file.load() == STATE
     assert names_in(tmp_path) == ["state.json"]

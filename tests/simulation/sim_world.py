@@ -178,6 +178,7 @@ class World:
 
     def _start(self) -> None:
         """Open the files and build the engine; a fault on the way ends the attempt, and the next one follows."""
+        self.due_at: datetime | None = None
         self.ledger = open_ledger(
             self.folder / "ledger.sqlite3", uuid.UUID(int=random.Random(f"{self.seed} {self.epochs}").getrandbits(128))
         )
@@ -207,7 +208,7 @@ class World:
         began = self.true
         planned_s = 5.0
         try:
-            result = self.engine.cycle(self.now())
+            result = self.engine.cycle(self.now(), due_at=self.due_at)
         except ProcessDiedError:
             self.end_and_start(self._downtime_s())
         except InvariantError as e:
@@ -219,6 +220,7 @@ class World:
         else:
             self.control.taken = []
             planned_s = (result.next_cycle_at - result.at).total_seconds()
+            self.due_at = max(result.next_cycle_at, self.now())
         self.report.cycles += 1
         self.report.faulty += bool(self.chaos.in_step)
         self.checker.after_step(result)

@@ -38,8 +38,10 @@ def test_finding_is_shown_with_since_when_what_is_done_and_what_to_do() -> None:
     assert lines_of(a_finding())[2:] == [
         "   Coins of the bot are missing on coinbase (BTC/USD), since 2026-03-02 13:42 UTC.",
         "      The books hold 0.0002, the venue 0.0001: 0.0001 worth $10.00 are missing.",
-        "      Nothing is bought anywhere; what is still there stays protected.",
-        "      Do: Put them back, or `python bot.py resume` books them out like a withdrawal.",
+        "      They do not count any more, nothing is bought anywhere; what is there stays protected.",
+        "      Do: Put them back; or cancel your order that holds them; or `python bot.py resume` books them "
+        "out like a withdrawal, at the price when they were missed (tax lots show them as moved out, also",
+        "      where you sold).",
     ]
 
 

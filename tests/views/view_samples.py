@@ -61,6 +61,7 @@ def a_position(**changes: Any) -> PositionView:
         "account": "coinbase",
         "symbol": "BTC/USD",
         "quantity": "0.00020000",
+        "missing": "",
         "average_price": 95_000.0,
         "price": 100_000.0,
         "value_usd": 20.0,
