@@ -18,6 +18,8 @@ from bot.ports import Venue
 FEES_VALID_FOR = timedelta(days=1)
 FALLBACK_FEES_VALID_FOR = timedelta(hours=1)
 """Where the account's own could not be learnt."""
+CLOSED_FOR = timedelta(minutes=10)
+"""So long is a market taken for closed before it is asked about again: stops must rise, and exits wait."""
 
 PositionKey = tuple[str, str]
 """(account, symbol)."""
@@ -95,7 +97,10 @@ class Account:
         if self.fees is None or self.fees_at is None:
             return True
         age = now - self.fees_at  # below 0: the clock was put back
-        return age < timedelta(0) or age >= (FALLBACK_FEES_VALID_FOR if self.fees.is_fallback else FEES_VALID_FOR)
+        valid_for = FALLBACK_FEES_VALID_FOR if self.fees.is_fallback else FEES_VALID_FOR
+        if not all(instrument.is_open for instrument in self.instruments.values()):
+            valid_for = CLOSED_FOR
+        return age < timedelta(0) or age >= valid_for
 
     def _load_rules(self, now: datetime) -> None:
         self.instruments = self.venue.instruments()

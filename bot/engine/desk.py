@@ -17,7 +17,16 @@ from bot.domain.errors import VenueError
 from bot.domain.finding import Finding, FindingCode
 from bot.domain.instrument import Instrument
 from bot.domain.market import coin_symbol
-from bot.domain.orders import Order, OrderReport, OrderState, OrderType, Purpose, Side, client_order_id
+from bot.domain.orders import (
+    FINAL_STATES,
+    Order,
+    OrderReport,
+    OrderState,
+    OrderType,
+    Purpose,
+    Side,
+    client_order_id,
+)
 from bot.engine.account import Account, key_text
 from bot.engine.lost_orders import AHEAD, number_of, order_of_fill, order_of_report
 from bot.engine.state import FindingState, StateKeeper, parse_time
@@ -50,6 +59,8 @@ class OrderDesk:
         self.absent: set[str] = set()
         """Client ids of unknown orders that their venue does not have, as two looks have shown: to be sent again under
         the same id, or given up."""
+        self.ended_late: dict[str, Decimal] = {}
+        """Client id of live orders that have ended at their venue: what they have filled and no fill tells yet."""
         self.changed: set[str] = set()
         """Client ids of live orders that somebody has changed at the venue."""
         self.came_back: list[CoinsOut] = []
@@ -131,8 +142,9 @@ class OrderDesk:
 
         ``stepped``: the clock was, and no time has passed since any look.
         """
-        missing = self._keeper.state.missing_since
-        missing |= {name: now.isoformat() for name, at in missing.items() if stepped or not at}
+        state = self._keeper.state
+        for since in (state.missing_since, state.short_since, state.unexplained_at):
+            since |= {name: now.isoformat() for name, at in since.items() if stepped or not at}
 
     # -- doing -----------------------------------------------------------------------------------
 
@@ -374,6 +386,7 @@ class OrderDesk:
                 self.new_canceled.append((moved, note))
             self.absent.discard(moved.client_order_id)
             self.changed.discard(moved.client_order_id)
+            self.ended_late.pop(moved.client_order_id, None)
             memory = self._keeper.state
             for noted in (memory.missing_since, memory.sent_again, memory.fills_late):
                 noted.pop(moved.client_order_id, None)
@@ -546,11 +559,14 @@ class OrderDesk:
         self._keeper.state.absent_at[order.account] = now.isoformat()
 
     def _note_late(self, order: Order, report: OrderReport, now: datetime) -> None:
-        late = self._keeper.state.fills_late
+        late, name = self._keeper.state.fills_late, order.client_order_id
+        self.ended_late.pop(name, None)
         if report.filled_quantity != order.filled_quantity:
-            late.setdefault(order.client_order_id, now.isoformat())
+            late.setdefault(name, now.isoformat())
+            if report.state in FINAL_STATES:
+                self.ended_late[name] = report.filled_quantity - order.filled_quantity
         else:
-            late.pop(order.client_order_id, None)
+            late.pop(name, None)
 
     def balance_tells(self, account: Account, order: Order, now: datetime) -> bool:
         """Whether coins and cash of an account have changed as this order would have changed them."""

@@ -122,7 +122,7 @@ class Protector:
             return
         if key[1] not in account.instruments or key[1] not in account.tickers:
             return  # not traded here at present: no order can be sent
-        if not account.instruments[key[1]].is_open and any(o.side is Side.SELL for o in self._desk.live(*key)):
+        if not account.instruments[key[1]].is_open and self._selling(key):
             return  # it may take cancellations only: a stop that rests there must rest on
         quantity = self._there(account, key)
         if not quantity:
@@ -151,15 +151,16 @@ class Protector:
         position = self._book.positions.get(key)
         if position is None:
             return Decimal(0)
-        missing = self._state.missing.get(key_text(*key))
-        if missing is None:
+        sold = (self._desk.ended_late.get(o.client_order_id, 0) for o in self._desk.live(*key) if o.side is Side.SELL)
+        gone = Decimal(self._state.missing.get(key_text(*key), "0")) + sum(sold, Decimal(0))
+        if not gone:
             return position.quantity
-        there, instrument = max(Decimal(0), position.quantity - Decimal(missing)), account.instruments.get(key[1])
+        there, instrument = max(Decimal(0), position.quantity - gone), account.instruments.get(key[1])
         return there if instrument is None else instrument.quantity_of(instrument.lots_in(there))
 
     def _resolve_absent(self, account: Account, key: PositionKey, now: datetime) -> None:
         """Send sales that the venue does not have once more, where they are wanted and nothing holds the coins."""
-        selling = [order for order in self._desk.live(*key) if order.side is Side.SELL]
+        selling = self._selling(key)
         for order in selling:
             if order.client_order_id not in self._desk.absent:
                 continue
@@ -201,7 +202,7 @@ class Protector:
             self._hold_stop(account, key, quantity, wanted, entering=entering, now=now)
 
     def _is_selling(self, key: PositionKey, now: datetime) -> bool:
-        ages = (now - order.created_at for order in self._desk.live(*key, purpose=Purpose.EXIT))
+        ages = (now - order.created_at for order in self._selling(key) if order.purpose is Purpose.EXIT)
         return any(timedelta(0) <= age < SALE_ENDS_WITHIN for age in ages)
 
     def _plan_all(self, name: str, reason: str) -> None:
@@ -276,7 +277,7 @@ class Protector:
         Not where the account holds coins of its owner: were the old stop executed meanwhile, the new one would sell
         those.
         """
-        selling = [order for order in self._desk.live(*key) if order.side is Side.SELL]
+        selling = self._selling(key)
         resting = (OrderState.OPEN, OrderState.PARTLY_FILLED)
         if len(selling) != 1 or selling[0].purpose is not Purpose.STOP or selling[0].state not in resting:
             return False
@@ -286,10 +287,14 @@ class Protector:
         return True
 
     def _taken_back(self, account: Account, key: PositionKey, now: datetime) -> bool:
-        for order in self._desk.live(*key):
-            if order.side is Side.SELL:
-                self._desk.cancel(account, order, now)
-        return not any(order.side is Side.SELL for order in self._desk.live(*key))
+        for order in self._selling(key):
+            self._desk.cancel(account, order, now)
+        return not self._selling(key)
+
+    def _selling(self, key: PositionKey) -> list[Order]:
+        """Sales that may still be executed; one that has ended at its venue, and lacks its fills here, is none."""
+        live = (order for order in self._desk.live(*key) if order.side is Side.SELL)
+        return [order for order in live if order.client_order_id not in self._desk.ended_late]
 
     def _hold_stop(
         self, account: Account, key: PositionKey, quantity: Decimal, wanted: Decimal, *, entering: bool, now: datetime
@@ -302,7 +307,7 @@ class Protector:
                 self._state.exits[key_text(*key)] = ExitPlan("0", "too small for a stop")
             return
         if self._exchanged(account, key, quantity, wanted, now):
-            if any(order.side is Side.SELL for order in self._desk.live(*key)):
+            if self._selling(key):
                 return
         elif not self._taken_back(account, key, now):
             return
@@ -337,7 +342,7 @@ class Protector:
 
     def _rests(self, key: PositionKey, quantity: Decimal, wanted: Decimal) -> bool:
         """Whether the stop is there as it should be, and nothing else that sells."""
-        resting = [order for order in self._desk.live(*key) if order.side is Side.SELL]
+        resting = self._selling(key)
         if len(resting) != 1 or resting[0].client_order_id in self._desk.changed:
             return False
         return resting[0].remaining == quantity and resting[0].stop_price == wanted

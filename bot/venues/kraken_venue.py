@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -307,13 +308,16 @@ class KrakenVenue(CcxtVenue):
             form["timeinforce"] = "IOC"
         if order.expires_at is not None:
             form |= {"timeinforce": "GTD", "expiretm": str(_seconds(self._venue_time(order.expires_at)))}
+        if self._drift_s is None:
+            with suppress(VenueError):  # without the venue's time no deadline can be named
+                self.measure_drift()
         if self._drift_s is not None:
             form["deadline"] = f"{self._venue_time(self._now()) + DEADLINE_AFTER:%Y-%m-%dT%H:%M:%SZ}"
         try:
             told = self._private("AddOrder", form)
         except Exception as e:
             if "deadline" in str(e).lower():
-                self._drift_s = None  # a clock was put right: until the venue's is asked again, orders go without
+                self._drift_s = None  # a clock may have been put right: the venue's is asked before the next order
             raise
         placed = told.get("txid")
         return {"id": placed[0] if isinstance(placed, list) and placed else None}

@@ -606,3 +606,40 @@ def test_orders_of_a_copy_of_this_ledger_are_never_touched_and_end_entries(tmp_p
     assert codes(result, blocking=True) == [("second_bot", "ledger")]
     assert rig.orders() == []
     assert [report.client_order_id for report in rig.venue.core.open_orders()] == [copied.client_order_id]
+
+
+def test_stop_that_ended_with_a_part_executed_protects_the_rest_although_its_fill_is_never_listed(
+    tmp_path: Path,
+) -> None:
+    rig = bought(tmp_path)
+    venue: Any = rig.venue
+    (stop,) = rig.stops()
+    rig.venue.core.cancel(stop)
+    rig.venue.core.withdraw("BTC", D("0.1"))  # executed there; no fill is ever told
+    found = venue.find_order
+
+    def find_order(order: Order) -> Any:
+        report = found(order)
+        ours = report is not None and order.client_order_id == stop.client_order_id
+        return replace(report, filled_quantity=D("0.1")) if ours else report
+
+    venue.find_order = find_order
+    for _ in range(3):
+        result = rig.cycle()
+    assert ("fills_late", BTC) in codes(result)
+    assert [(o.quantity, o.state) for o in rig.stops() if o is not stop][-1] == (D("0.08009004"), OrderState.OPEN)
+    rig.cycle(BTC=70.0)
+    assert "BTC" not in rig.venue.core.balances()
+
+
+def test_market_that_was_closed_for_a_moment_is_asked_about_again_soon(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    rig.venue.closed_markets = {BTC}
+    rig.engine.accounts["coinbase"].fees_at = None
+    rig.cycle()
+    rig.venue.closed_markets = set()
+    rig.control.put("flatten")
+    rig.cycle()
+    assert rig.engine.book.positions != {}  # it takes cancellations only, as far as is known
+    rig.cycle(after_s=600.0)
+    assert rig.engine.book.positions == {}
