@@ -39,6 +39,8 @@ LOOKED_EVERY_S = 0.1
 _STEERED = (TradingMode.LIVE, TradingMode.PAPER, TradingMode.SIMULATED)
 
 FLATTEN_CYCLES_MAX = 5
+IN_DOUBT_CYCLES_MAX = 36
+"""The same while nobody knows what became of a sale: three minutes settle that."""
 """A sale takes two cycles; a stop that must first be taken back from a slow venue some more."""
 
 
@@ -228,16 +230,22 @@ def _without_bot(settings: Settings, mode: TradingMode, name: str, tell: Callabl
     reasons: list[str] = []
     try:
         tell(session)
-        for _ in range(FLATTEN_CYCLES_MAX if until_flat else 1):
-            was_flat = not session.engine.book.positions
+        engine = session.engine
+        for number in range(1, IN_DOUBT_CYCLES_MAX + 1 if until_flat else 2):
+            was_flat = not engine.book.positions
             result = session.engine.cycle(session.clock.now(), decides=False)
             session.after_cycle(result.at)
             reasons += [f"{order.account}: {reason}" for order, reason in result.rejections]
-            if not until_flat or (was_flat and not session.engine.book.positions):
+            if not until_flat or (was_flat and not engine.book.positions):
                 break  # one cycle more than the sale takes: a cycle's equity is from before its own orders
+            if number >= FLATTEN_CYCLES_MAX and not any(engine.desk.in_doubt(account) for account in engine.accounts):
+                break
             session.clock.wait_until(result.next_cycle_at)
-        session.engine.finish()
-        _complain(session.engine, name, reasons)
+        if until_flat and engine.book.positions:
+            engine.obey("halt", {}, session.clock.now())  # what could not be sold has its stop again
+            engine.cycle(session.clock.now(), decides=False)
+        engine.finish()
+        _complain(engine, name, reasons)
     finally:
         session.close()
         stop.close()

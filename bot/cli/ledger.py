@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import UTC, datetime
+import os
+from functools import partial
 from pathlib import Path
 
 import click
 
 from bot.cli.env import current_time, settings_for_looking
 from bot.cli.options import chosen_mode, json_option, mode_option, nothing_recorded_is_3, stdout_look
-from bot.domain.errors import BotError
+from bot.domain.errors import BotError, LedgerError
+from bot.domain.modes import TradingMode
 from bot.storage.ledger_audit import LedgerAudit
 from bot.storage.ledger_copy import BACKUP_FOLDER, back_up
-from bot.storage.modes import ledger_path
+from bot.storage.ledger_schema import is_damage
+from bot.storage.modes import PAPER_ACCOUNTS_NAME, ledger_path, mode_folder
 from bot.storage.whole_file import write_whole
-from bot.views.folders import Place, find_place
-from bot.views.ledger_checks import Checked, attempt, checked, stored_checks
+from bot.views.folders import NothingRecordedError, Place, find_place
+from bot.views.ledger_checked import Checked, attempt
+from bot.views.ledger_checks import stored_checks
 from bot.views.ledger_lots import LOTS_NOTE
 from bot.views.ledger_tables import What, csv_text, json_tables, read_tables
 from bot.views.ledger_text import render_backup, render_verified, verified_document
 from bot.views.output import EXIT_HALTED
 from bot.views.status import json_text
 
-DAILY = "1d"
 _LOOKS = 2
 """A bot that starts while the file is read as one that nobody writes: then it is read again."""
 
@@ -41,17 +43,19 @@ def ledger() -> None:
 def verify(*, mode_name: str | None, as_json: bool) -> None:
     """Check that everything in the ledger fits together.
 
-    The file, every order's transitions, fills, books against the last cycle, the hash chain of the
-    decisions, and every decision made again from its stored bars. Ends with 4 where something does not hold.
+    The file; every order, its id and its transitions; fills; books and live orders against the last cycle; what
+    the engine remembers; the hash chain of the decisions, and every decision made again from its stored bars.
+    Ends with 4 where something does not hold, where the file is damaged, and where it is gone.
     """
-    place = _place(mode_name)
+    with nothing_recorded_is_3():
+        place = _place_or_lost(mode_name)
     path = ledger_path(place.folder)
-    checks: list[Checked] = []
-    for _ in range(_LOOKS):
-        with LedgerAudit(path) as audit:
-            checks = [*stored_checks(audit), _replay(audit)]
-            if not audit.disturbed:
-                break
+    try:
+        checks = _checks(path, place.mode)
+    except LedgerError as e:
+        if not is_damage(e):
+            raise
+        checks = [Checked(name="file", ok=False, found="it cannot be read, nor can anything else", problems=[str(e)])]
     if as_json:
         click.echo(json_text(verified_document(place.mode, path, checks)))
     else:
@@ -136,30 +140,44 @@ def _write(folder: Path, texts: dict[str, str], *, force: bool) -> None:
         raise BotError(f"export {folder}: cannot be written ({e.strerror}); check disk, owner and permissions") from e
 
 
-def _replay(audit: LedgerAudit) -> Checked:
-    return attempt("replay", lambda: _replayed(audit))
+def _checks(path: Path, mode: TradingMode) -> list[Checked]:
+    from bot.cli.ledger_engine import memory_check, replay_check  # noqa: PLC0415 - the engine, for this command only
+
+    checks: list[Checked] = []
+    for _ in range(_LOOKS):
+        with LedgerAudit(path) as audit:
+            checks = [
+                *stored_checks(audit),
+                attempt("memory", partial(memory_check, audit, mode)),
+                attempt("replay", partial(replay_check, audit)),
+            ]
+            if not audit.disturbed:
+                break
+    return checks
 
 
-def _replayed(audit: LedgerAudit) -> Checked:
-    """Make every decision again from its stored bars."""
-    from bot.engine.redecide import Depth, Redecider  # noqa: PLC0415 - the decision core, needed by this command only
+def _place_or_lost(mode_name: str | None) -> Place:
+    """Find the account; ends with 4 where its ledger is gone and something else of it is there.
 
-    redecider = Redecider(lambda source, symbol: audit.bars(source, symbol, DAILY))
-    problems: list[str] = []
-    depths: Counter[Depth] = Counter()
-    reasons: Counter[str] = Counter()
-    for number, record in audit.numbered_decisions():
-        again = redecider.again(record)
-        depths[again.depth] += 1
-        if again.why:
-            reasons[again.why] += 1
-        if again.differences:
-            bar = datetime.fromtimestamp(record.bar_ms / 1000, tz=UTC)
-            problems.append(f"decision {number} ({record.symbol}, bar {bar:%Y-%m-%d}): {'; '.join(again.differences)}")
-    parts = [f"{depths[Depth.WHOLE]:,} decisions made again"]
-    if depths[Depth.SIGNALS]:
-        parts.append(f"of {depths[Depth.SIGNALS]:,} the signals alone")
-    if depths[Depth.NOTHING]:
-        parts.append(f"{depths[Depth.NOTHING]:,} not")
-    why = ", ".join(f"{count:,}: {reason}" for reason, count in reasons.most_common())
-    return checked("replay", ", ".join(parts) + (f" ({why})" if why else ""), problems)
+    Raises NothingRecordedError where there is nothing at all.
+    """
+    state_dir, wanted = settings_for_looking().state_dir, chosen_mode(mode_name)
+    try:
+        return find_place(state_dir, wanted)
+    except NothingRecordedError:
+        for mode in TradingMode if wanted is None else [wanted]:
+            path = ledger_path(mode_folder(state_dir, mode))
+            accounts = path.with_name(PAPER_ACCOUNTS_NAME)
+            beside = f", and {accounts.name} beside it is there" if accounts.exists() else ""
+            if beside or os.path.lexists(path):
+                raise LostLedgerError(
+                    f"ledger {path}: it is missing, empty or no file{beside}. Put a backup in its place, or move the "
+                    "rest of this account away too"
+                ) from None
+        raise
+
+
+class LostLedgerError(click.ClickException):
+    """What belongs to a ledger is there, and the ledger is not."""
+
+    exit_code = EXIT_HALTED

@@ -15,6 +15,7 @@ from bot.books import performance
 from bot.books.positions import quote_asset
 from bot.books.results import loss_streak
 from bot.domain.account import CoinsOut, Fill, Flow
+from bot.domain.errors import LedgerError
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, Purpose
 from bot.domain.refusal import GuardReading, RefusalCode
@@ -37,7 +38,7 @@ from bot.engine.rebuild import note_risks, rebuilt_book
 from bot.engine.reconcile import Reconciler
 from bot.engine.report import Totals, build_snapshot
 from bot.engine.sizing import Standing
-from bot.engine.state import ExitPlan, StateKeeper, parse_time
+from bot.engine.state import WAY_OUT, ExitPlan, StateKeeper, parse_time
 from bot.engine.tiers import TierKeeper
 from bot.engine.wealth import Wealth
 from bot.ports import ControlQueue, EquityPoint, GuardEvent, Ledger, Venue
@@ -106,6 +107,8 @@ class Engine:
         self.state = self._keeper.state
         self.book = rebuilt_book(ledger, self.state)
         stored = ledger.value(PERFORMANCE_KEY)
+        if stored is None and self.book.quote:  # written together with the first flow
+            raise LedgerError(f"the performance is missing in the ledger: drawdown would begin at zero; {WAY_OUT}")
         self.performance = performance.Performance() if stored is None else performance.from_json(stored)
         self.desk = OrderDesk(ledger=ledger, accounts=self.accounts, book=self.book, keeper=self._keeper)
         self.wealth = Wealth(accounts=self.accounts, book=self.book, state=self.state)

@@ -10,6 +10,7 @@ from bot.domain.finding import Finding
 from bot.ports import Ledger
 
 STATE_KEY = "engine_state"
+WAY_OUT = "put a backup of the ledger back (`python bot.py ledger verify` tells what else was changed)"
 
 
 @dataclass(slots=True)
@@ -187,7 +188,7 @@ class EngineState:
             state.stop_refused = {k: RefusedStop(**v) for k, v in state.stop_refused.items()}  # type: ignore[arg-type]
             state.findings = {k: FindingState(**v) for k, v in state.findings.items()}  # type: ignore[arg-type]
         except (AttributeError, TypeError) as e:
-            raise LedgerError(f"the engine state in the ledger cannot be read: {e}") from e
+            raise LedgerError(f"the engine state in the ledger cannot be read: {e}; {WAY_OUT}") from e
         return state
 
 
@@ -197,10 +198,13 @@ class StateKeeper:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         stored = ledger.value(STATE_KEY)
-        if stored is not None and not isinstance(stored, dict):
+        if stored is None and ledger.flows():  # written together with the first of them
             raise LedgerError(
-                f"the engine state in the ledger cannot be read: it is {type(stored).__name__}, no object"
+                f"the engine state is missing in the ledger: halts and limits would be forgotten; {WAY_OUT}"
             )
+        if stored is not None and not isinstance(stored, dict):
+            found = type(stored).__name__
+            raise LedgerError(f"the engine state in the ledger cannot be read: it is {found}, no object; {WAY_OUT}")
         self.state = EngineState() if stored is None else EngineState.from_json(stored)
         self._saved = self.state.to_json()
 

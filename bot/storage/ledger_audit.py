@@ -12,7 +12,7 @@ from uuid import UUID
 
 from bot.domain.errors import LedgerError
 from bot.domain.orders import Order, OrderState
-from bot.ports import DecisionRecord
+from bot.ports import DecisionRecord, EquityPoint
 from bot.storage.ledger_chain import CHAIN_KEY, ChainState, broken_links
 from bot.storage.ledger_check import LedgerCheck
 from bot.storage.ledger_rows import (
@@ -38,8 +38,18 @@ PROBLEMS_MAX = 10
 
 _EVENTS = "SELECT seq, client_order_id, from_state, to_state, filled_quantity, note, at FROM order_events ORDER BY seq"
 _LIVE_MARKS = "SELECT client_order_id, live FROM orders"
-_BARE_INTENTS = (
-    "SELECT client_order_id FROM intents WHERE client_order_id NOT IN (SELECT client_order_id FROM orders) LIMIT ?"
+_BROKEN_REFERENCES = (
+    "SELECT 'intents', client_order_id, 'an order' FROM intents"
+    " WHERE client_order_id NOT IN (SELECT client_order_id FROM orders)"
+    " UNION ALL SELECT 'orders', client_order_id, 'an intent' FROM orders"
+    " WHERE client_order_id NOT IN (SELECT client_order_id FROM intents)"
+    " UNION ALL SELECT 'order_events', seq, 'an order' FROM order_events"
+    " WHERE client_order_id NOT IN (SELECT client_order_id FROM orders) LIMIT ?"
+)
+# What decisions are made from: some venues tell no volume, or a wild one.
+_UNUSABLE_BARS = (
+    "SELECT source, symbol, timeframe, open_ms FROM bars"
+    " WHERE NOT (min(high, low, close) > 0 AND max(high, low, close) < 1e300) LIMIT ?"
 )
 _DECISIONS = (
     "SELECT seq, symbol, account, bar_ms, first_bar_ms, bars, action, score, details, at FROM decisions ORDER BY seq"
@@ -48,7 +58,8 @@ _REFUSALS = (
     "SELECT seq, code, limit_value, actual, unit, symbol, account, bar_ms, notional_usd, at FROM refusals ORDER BY seq"
 )
 _GUARD_EVENTS = "SELECT seq, name, active, used, limit_value, unit, at FROM guard_events ORDER BY seq"
-_EQUITY = "SELECT at, equity, cash, performance_index, high_water_mark, exposure_frac, fresh FROM equity"
+_EQUITY = "SELECT at, equity, cash, performance_index, high_water_mark, exposure_frac, fresh FROM equity ORDER BY at"
+_NEWEST = "SELECT max(at) FROM (SELECT at FROM equity UNION ALL SELECT at FROM order_events)"
 _VALUES = "SELECT key, value FROM engine_values"
 
 
@@ -125,12 +136,10 @@ class LedgerAudit(LedgerCheck):
         write(self._connection)
 
     def all_damage(self) -> list[str]:
-        """What SQLite finds wrong in pages, indexes and references; the first ones."""
+        """What SQLite finds wrong in pages and indexes; the first ones."""
         found: list[str] = []
         try:
             found += [str(row[0]) for row in self._rows(f"PRAGMA integrity_check({PROBLEMS_MAX:d})") if row[0] != "ok"]
-            for table, row, parent, _ in self._rows("PRAGMA foreign_key_check")[:PROBLEMS_MAX]:
-                found.append(f"table {table}, row {row}: what it refers to is not in {parent}")
         except LedgerError as e:
             found.append(str(e))  # some damage ends the search for it
         return found
@@ -142,8 +151,23 @@ class LedgerAudit(LedgerCheck):
             decode_json(self.path, "engine_values", key, stored)
         count = len(values)
         count += len(decode(self.path, REFUSALS, self._rows(_REFUSALS)))
-        count += len(decode(self.path, GUARD_EVENTS, self._rows(_GUARD_EVENTS)))
-        return count + len(decode(self.path, EQUITY, self._rows(_EQUITY)))
+        return count + len(decode(self.path, GUARD_EVENTS, self._rows(_GUARD_EVENTS)))
+
+    def equity_points(self) -> list[EquityPoint]:
+        """Every equity point, oldest first."""
+        return decode(self.path, EQUITY, self._rows(_EQUITY))
+
+    def newest_at(self) -> datetime | None:
+        """The newest time of a cycle or of an order's transition."""
+        newest = self._rows(_NEWEST)[0][0]
+        return None if newest is None else moment(newest)
+
+    def unusable_bars(self) -> list[str]:
+        """Bars with a number that no market has, in words; the first ones."""
+        return [
+            f"table bars, {source} {symbol} {timeframe}, open_ms {open_ms}: a price is 0, negative or no number"
+            for source, symbol, timeframe, open_ms in self._rows(_UNUSABLE_BARS, (PROBLEMS_MAX,))
+        ]
 
     def order_lives(self) -> list[OrderLife]:
         """Every order with its transitions, oldest intent first."""
@@ -160,9 +184,12 @@ class LedgerAudit(LedgerCheck):
             for order in decode(self.path, ORDERS, self._rows(SELECT_ORDERS))
         ]
 
-    def bare_intents(self) -> list[str]:
-        """Intents without an order: the two are written together. The first ones."""
-        return [row[0] for row in self._rows(_BARE_INTENTS, (PROBLEMS_MAX,))]
+    def broken_references(self) -> list[str]:
+        """Intents, orders and transitions that stand alone, in words: they are written together. The first ones."""
+        return [
+            f"table {table}, row {row}: {other} that belongs to it is missing"
+            for table, row, other in self._rows(_BROKEN_REFERENCES, (PROBLEMS_MAX,))
+        ]
 
     def numbered_decisions(self) -> list[tuple[int, DecisionRecord]]:
         """Every decision with its number, oldest first."""
@@ -179,6 +206,11 @@ class LedgerAudit(LedgerCheck):
     def broken_chain(self, state: ChainState) -> list[str]:
         """Where decisions do not follow from each other or do not reach from end to end, in words."""
         return list(broken_links(state, self._rows(SELECT_CHAINED)))
+
+    def told_version(self) -> str:
+        """Version of the tables as the bot noted it when it made them; '' where that is missing."""
+        rows = self._rows(SELECT_META, ("schema_version",))
+        return str(rows[0][0]) if rows else ""
 
     def epoch(self) -> UUID | None:
         """Identity of this ledger; None where it cannot be read."""

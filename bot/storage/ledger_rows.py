@@ -26,7 +26,12 @@ _T_co = TypeVar("_T_co", covariant=True)
 _ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _UNREADABLE = (ValueError, ArithmeticError, AssertionError, TypeError, KeyError)
-_WHY = "another version of this program wrote it, or the file was edited"
+_WHY = (
+    "another version of this program wrote it, or the file was edited or is damaged. `ledger verify` says what else is "
+    "wrong; put a backup in its place"
+)
+_DIGITS_MAX = 30
+"""Before or behind the decimal point: no amount of money or coins has more, and arithmetic with it stays cheap."""
 
 
 def micros(at: datetime) -> int:
@@ -50,6 +55,8 @@ def exact(stored: str) -> Decimal:
     value = Decimal(stored)
     if not value.is_finite():
         raise ValueError(f"{stored!r} is not finite")
+    if value and abs(value.adjusted()) > _DIGITS_MAX:
+        raise ValueError(f"{stored!r} is no amount that there can be")
     return value
 
 

@@ -289,8 +289,10 @@ def check_version(path: Path, found: int) -> None:
 
 
 _START_ANEW = (
-    "nothing was deleted. Put a backup in its place, or move it (with its -wal and -shm files) away: "
-    "the bot then makes a new one with empty books"
+    "nothing was deleted. Put a backup in its place. Only where there is none, move it (with its -wal and -shm files) "
+    "away: the bot then begins with empty books. On a live account that has a price: coins it holds count as somebody "
+    "else's and are never sold, its orders and stops stay at the venue with nobody to look after them, halts and "
+    "limits are forgotten; so first sell and cancel at the venue by hand"
 )
 _ADVICE = (
     ("SQLITE_NOTADB", f"this file is not a ledger; {_START_ANEW}"),
@@ -311,3 +313,9 @@ def ledger_error(path: Path, error: sqlite3.Error) -> LedgerError:
         if name.startswith(prefix):
             return LedgerError(f"ledger {path}: {error}; {advice}")
     return LedgerError(f"ledger {path}: {error}")
+
+
+def is_damage(error: LedgerError) -> bool:
+    """Whether an error says that the file itself is broken: no other program or permission stands in the way."""
+    name = getattr(error.__cause__, "sqlite_errorname", None) or ""
+    return name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))

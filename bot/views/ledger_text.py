@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.domain.modes import TradingMode
-from bot.views.ledger_checks import Checked
+from bot.views.ledger_checked import Checked
 from bot.views.status_text import mode_lines
 from bot.views.text import INDENT, Line, Look, Style, finish, labelled, wrapped
 
 _CELLS = 18
+NOT_PROVEN = (
+    "Not provable, because the file has it once: prices of orders that have ended; ids that a venue gave; whether a "
+    "resting order's fill was maker or taker; times of fills to within 12 hours; refusals, guard events, notes; "
+    "what the engine remembers; the equity of earlier cycles. A backup kept elsewhere tells."
+)
 
 
 def verified_document(mode: TradingMode, path: Path, checks: Sequence[Checked]) -> dict[str, object]:
@@ -24,6 +29,7 @@ def verified_document(mode: TradingMode, path: Path, checks: Sequence[Checked]) 
             | ({"hash": check.hash} if check.hash else {})
             for check in checks
         ],
+        "not_proven": NOT_PROVEN,
     }
 
 
@@ -45,6 +51,7 @@ def render_verified(mode: TradingMode, path: Path, checks: Sequence[Checked], lo
             "Keep this file; if a bot runs, `python bot.py halt` stops entries until it is clear what happened"
         )
     lines += [Line(""), *wrapped(verdict, look, indent=" ", style=Style.BAD if failed else Style.GOOD)]
+    lines += wrapped(NOT_PROVEN, look, indent=" ", style=Style.DIM)
     return finish(lines, look)
 
 

@@ -39,21 +39,22 @@ def commit() -> str:
     return told.stdout.strip()
 
 
-def words(violation: Violation, *, cycles: int = CYCLES) -> str:
+def words(violation: Violation, *, cycles: int = CYCLES, intensity: float = 1.0) -> str:
     """A violation with what is needed to see it again."""
     again = f"bash scripts/simulate --seed {violation.seed}" + (f" --cycles {cycles}" if cycles != CYCLES else "")
+    again += f" --intensity {intensity:g}" if intensity != 1.0 else ""
     return (
         f"VIOLATION seed {violation.seed} cycle {violation.cycle} rule '{violation.rule}' commit {commit()}\n"
         f"  {violation.text}\n  again: {again}"
     )
 
 
-def run_seeds(seeds: Iterable[int], cycles: int = CYCLES) -> Report:
+def run_seeds(seeds: Iterable[int], cycles: int = CYCLES, intensity: float = 1.0) -> Report:
     """Live through these seeds, one after the other."""
     report = Report()
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=_fast_folder()) as folder:
         for seed in seeds:
-            simulate(Path(folder), seed, report, cycles)
+            simulate(Path(folder), seed, report, cycles, intensity)
     return report
 
 
@@ -96,22 +97,22 @@ def totals(report: Report) -> str:
     )
 
 
-def run_parallel(seeds: Sequence[int], cycles: int, processes: int) -> Report:
+def run_parallel(seeds: Sequence[int], cycles: int, processes: int, intensity: float = 1.0) -> Report:
     """Live through many seeds on several cores; a line of progress now and then."""
     report, told_at = Report(), time.monotonic()
-    chunks = [(list(seeds[i : i + CHUNK]), cycles) for i in range(0, len(seeds), CHUNK)]
+    chunks = [(list(seeds[i : i + CHUNK]), cycles, intensity) for i in range(0, len(seeds), CHUNK)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for part in pool.imap_unordered(_run_chunk, chunks):
             report.add(part)
             for violation in part.violations[:1]:
-                print(words(violation, cycles=cycles), flush=True)
+                print(words(violation, cycles=cycles, intensity=intensity), flush=True)
             if time.monotonic() - told_at >= PROGRESS_EVERY_S:
                 told_at = time.monotonic()
                 print(totals(report), flush=True)
     return report
 
 
-def _run_chunk(asked: tuple[list[int], int]) -> Report:
+def _run_chunk(asked: tuple[list[int], int, float]) -> Report:
     return run_seeds(*asked)
 
 
@@ -122,6 +123,7 @@ def main() -> int:
     parser.add_argument("--from", dest="first", type=int, default=0, metavar="M", help="the first seed (0)")
     parser.add_argument("--seed", type=int, metavar="S", help="one episode only: replays it")
     parser.add_argument("--cycles", type=int, default=CYCLES, metavar="N", help="cycles of an episode (200)")
+    parser.add_argument("--intensity", type=float, default=1.0, metavar="X", help="faults so many times as often (1)")
     parser.add_argument("--planted", action="store_true", help="plant bugs and tell how many seeds find each")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count(), metavar="N")
     asked = parser.parse_args()
@@ -132,13 +134,14 @@ def main() -> int:
         print(text)
         return 0 if all_found else 1
     if asked.seed is not None:
-        report = run_seeds([asked.seed], asked.cycles)
+        report = run_seeds([asked.seed], asked.cycles, asked.intensity)
     else:
-        report = run_parallel(range(asked.first, asked.first + asked.seeds), asked.cycles, asked.processes)
+        seeds = range(asked.first, asked.first + asked.seeds)
+        report = run_parallel(seeds, asked.cycles, asked.processes, asked.intensity)
     print(table(report.coverage))
     print(totals(report))
     for violation in report.violations[:SHOWN_MOST]:
-        print(words(violation, cycles=asked.cycles))
+        print(words(violation, cycles=asked.cycles, intensity=asked.intensity))
     rare = too_rare(report.coverage, HIT_AT_LEAST) if report.cycles >= LONG_RUN_CYCLES else []
     for line in rare:
         print(f"TOO RARE, below {HIT_AT_LEAST}: {line}")

@@ -81,14 +81,16 @@ class Report:
 class World:
     """One episode."""
 
-    def __init__(self, folder: Path, seed: int, report: Report) -> None:
+    def __init__(self, folder: Path, seed: int, report: Report, *, intensity: float = 1.0) -> None:
         self.seed = seed
         self.folder = folder / f"seed{seed}"
         self.folder.mkdir(parents=True)
         self.report = report
         self.chance = random.Random(f"{seed} world")
         self.chaos = Chaos(
-            random.Random(f"{seed} faults"), report.coverage, self.chance.choice((0.3, 0.6, 1.0, 1.0, 1.6, 2.5))
+            random.Random(f"{seed} faults"),
+            report.coverage,
+            intensity * self.chance.choice((0.3, 0.6, 1.0, 1.0, 1.6, 2.5)),
         )
         self.chaos.quiet = True
         self.true = START
@@ -366,6 +368,6 @@ class World:
         shutil.rmtree(self.folder)
 
 
-def simulate(folder: Path, seed: int, report: Report, cycles: int) -> None:
-    """Live through one seed."""
-    World(folder, seed, report).run(cycles)
+def simulate(folder: Path, seed: int, report: Report, cycles: int, intensity: float = 1.0) -> None:
+    """Live through one seed; faults are drawn so many times as often."""
+    World(folder, seed, report, intensity=intensity).run(cycles)
