@@ -39,9 +39,9 @@ LOOKED_EVERY_S = 0.1
 _STEERED = (TradingMode.LIVE, TradingMode.PAPER, TradingMode.SIMULATED)
 
 FLATTEN_CYCLES_MAX = 5
+"""A sale takes two cycles; a stop that must first be taken back from a slow venue some more."""
 IN_DOUBT_CYCLES_MAX = 36
 """The same while nobody knows what became of a sale: three minutes settle that."""
-"""A sale takes two cycles; a stop that must first be taken back from a slow venue some more."""
 
 
 @click.command()

@@ -537,7 +537,7 @@ class OrderDesk:
             if now < first_look:  # the clock was put back
                 missing[name] = now.isoformat()
             elif now - first_look >= ON_ITS_WAY_MAX and not self.balance_tells(account, order, now):
-                if order.state is OrderState.UNKNOWN and name not in self._keeper.state.sent_again:
+                if not _was_seen(order) and name not in self._keeper.state.sent_again:
                     self.absent.add(name)
                 else:
                     self._end_absent(order, now)
@@ -554,7 +554,7 @@ class OrderDesk:
             self._moved(order, OrderState.OPEN, now, venue_order_id=report.venue_order_id)
 
     def _end_absent(self, order: Order, now: datetime) -> None:
-        state = OrderState.REJECTED if order.state is OrderState.UNKNOWN else OrderState.CANCELED
+        state = OrderState.CANCELED if _was_seen(order) else OrderState.REJECTED
         self._moved(order, state, now, note="the venue was asked twice and does not have it")
         self._keeper.state.absent_at[order.account] = now.isoformat()
 
@@ -582,3 +582,8 @@ class OrderDesk:
         if order.side is Side.SELL:
             coins, cash = -coins, -cash
         return coins >= instrument.lot_step and cash < 0
+
+
+def _was_seen(order: Order) -> bool:
+    """Whether the venue has ever had it: such an order is never sent again, whatever a list says."""
+    return order.state is not OrderState.UNKNOWN or order.venue_order_id is not None or order.filled_quantity > 0

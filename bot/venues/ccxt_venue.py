@@ -341,6 +341,9 @@ class CcxtVenue(CcxtHooks):
         """Learn what the key may do. Raises KeyRefusedError where it may not be used, VenueError without an answer."""
         if self._cleared:
             return
+        if self._drift_s is None:  # before anything is signed: a nonce from a clock that is ahead shuts the key out
+            with suppress(VenueError):
+                self.measure_drift()
         rights = self._caller.read("key rights", self._ask_rights)
         self._rights = rights
         if rights is None:

@@ -273,7 +273,8 @@ def put_in_ledger(rig: Rig, state: OrderState, *, arrived: bool) -> Order:
     if not arrived:
         rig.venue.core.cancel(resting)
         del rig.venue.core._ended[resting.client_order_id]  # as if it had never come
-    rig.ledger._run("UPDATE orders SET state = ?, live = 1", (state.value,))
+    known = resting.venue_order_id if arrived else None
+    rig.ledger._run("UPDATE orders SET state = ?, live = 1, venue_order_id = ?", (state.value, known))
     return resting
 
 
@@ -369,3 +370,21 @@ def test_run_for_one_cycle_goes_on_until_an_outcome_is_known(tmp_path: Path) -> 
     )
     assert [(later - earlier).total_seconds() for earlier, later in pairwise(cycles)] == [20.0, 20.0]
     assert_protected(rig)
+
+
+def test_order_that_has_been_seen_is_never_sent_again(tmp_path: Path) -> None:
+    """It has filled in part, its cancellation is lost, and then the venue lists it nowhere: it has ended."""
+    rig = make_rig(tmp_path)
+    rig.first_cycle()
+    (entry,) = rig.entries()
+    rig.ledger._run(
+        "UPDATE orders SET state = 'unknown', venue_order_id = NULL, filled_quantity = '0.01' WHERE live = 1"
+    )
+    rig.venue.core.cancel(entry)
+    del rig.venue.core._ended[entry.client_order_id]
+    rig.restart()
+    sent = len(rig.venue.submitted)
+    for _ in range(4):
+        rig.cycle()
+    assert [o.state for o in rig.orders()] == [S.CANCELED]
+    assert len(rig.venue.submitted) == sent

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -75,7 +76,8 @@ class DeadlyCore:
         if self.left and (changes or not self.orders_only):
             self.left -= 1
             if not self.left:
-                os.kill(self.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended by itself a moment ago
+                    os.kill(self.pid, signal.SIGKILL)
                 if not self.does_it:
                     return Reply(503, b"nobody is there to read this", "text/plain")
         return self._core.handle(request, now)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ def test_flatten_on_terminal_asks_first(tmp_path: Path) -> None:
         on.read_until(lambda text: "Type 'flatten'" in text)
         on.press(b"flatten\n")
         assert on.end() == 0
-        assert "Everything is being sold" in on.text
+        assert "Every position of the bot is sold" in on.text
 
 
 @pytest.mark.parametrize("encoding", ["C", "POSIX"])

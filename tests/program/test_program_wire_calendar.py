@@ -112,7 +112,6 @@ def test_clock_that_is_wrong_in_one_run_decides_and_sends_nothing_twice(tmp_path
         assert orders_sent(tmp_path) == {"entry filled": 3, "stop open": 3}
 
 
-@pytest.mark.xfail(strict=True, reason="nonces of a clock that was ahead shut Kraken until the true time is there")
 def test_clock_that_was_ahead_and_is_right_again_has_every_venue_answer(tmp_path: Path) -> None:
     with noon_exchanges(**cash_at("kraken")) as site:
         site.takes_any_call = True

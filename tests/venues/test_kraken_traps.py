@@ -138,9 +138,9 @@ def test_deadline_follows_the_venues_clock_not_this_machines() -> None:
 
 def test_deadline_venues_clock_is_not_known_is_not_sent() -> None:
     with kraken_bench() as bench:
-        bench.server.inject("*/Time", complaint("EService:Unavailable"), count=6)
-        bench.ready()
-        sent(bench, buy(bench))  # it is asked once more before the order
+        bench.server.inject("*/Time", complaint("EService:Unavailable"), count=9)
+        bench.ready()  # asked with the markets and with the key, three times each
+        sent(bench, buy(bench))  # and once more before the order
         assert "deadline" not in bench.forms("AddOrder")[0]
         sent(bench, buy(bench, "b"))
         assert "deadline" in bench.forms("AddOrder")[1]
