@@ -14,139 +14,41 @@ from decimal import Decimal
 from bot.books.book import Book
 from bot.domain.account import CoinsOut, Fill
 from bot.domain.errors import VenueError
-from bot.domain.finding import Finding, FindingCode
 from bot.domain.instrument import Instrument
-from bot.domain.market import coin_symbol
-from bot.domain.orders import (
-    FINAL_STATES,
-    Order,
-    OrderReport,
-    OrderState,
-    OrderType,
-    Purpose,
-    Side,
-    client_order_id,
-)
-from bot.engine.account import Account, key_text
-from bot.engine.lost_orders import AHEAD, number_of, order_of_fill, order_of_report
-from bot.engine.state import FindingState, StateKeeper, parse_time
+from bot.domain.orders import FINAL_STATES, Order, OrderReport, OrderState, OrderType, Purpose, Side
+from bot.engine.account import Account
+from bot.engine.journal import OrderJournal
+from bot.engine.lost_orders import order_of_fill, order_of_report
+from bot.engine.state import StateKeeper, parse_time
 from bot.ports import Accepted, Ledger, Outcome, Rejected, Unknown
 
 ON_ITS_WAY_MAX = timedelta(seconds=30)
 """A request that timed out may still arrive: an order is absent when two looks so far apart have not found it."""
 STRAYS_LOOKED_FOR = timedelta(days=1)
 """After an order was taken for absent: a venue may have been wrong."""
-BALANCE_BELIEVED_FOR = timedelta(hours=1)
-"""So long does a balance that an absent order would explain keep it from being taken for absent."""
 RULES_DOUBTED_AFTER = timedelta(minutes=10)
 """Market rules younger than this are not asked for again because a sale was rejected."""
-_IN_DOUBT = (OrderState.UNKNOWN, OrderState.IN_FLIGHT)
 
 
-class OrderDesk:
-    """All orders of all accounts; the only place that sends or cancels one."""
+class OrderDesk(OrderJournal):
+    """The only place that sends or cancels an order."""
 
     def __init__(self, *, ledger: Ledger, accounts: Mapping[str, Account], book: Book, keeper: StateKeeper) -> None:
-        self._ledger = ledger
-        self._accounts = accounts
-        self._book = book
-        self._keeper = keeper
-        self._live = {order.client_order_id: order for order in ledger.live_orders()}
+        super().__init__(ledger=ledger, accounts=accounts, book=book, keeper=keeper)
         self._swept: set[str] = set()
         """Accounts whose resting orders have been looked through since the start, or since something was odd."""
         self.unasked: set[str] = set()
         """Accounts on which an order came to rest that nobody has asked about since."""
-        self.absent: set[str] = set()
-        """Client ids of unknown orders that their venue does not have, as two looks have shown: to be sent again under
-        the same id, or given up."""
-        self.ended_late: dict[str, Decimal] = {}
-        """Client id of live orders that have ended at their venue: what they have filled and no fill tells yet."""
-        self.changed: set[str] = set()
-        """Client ids of live orders that somebody has changed at the venue."""
         self.came_back: list[CoinsOut] = []
-        """Coins that were sold although they had been taken for gone; the engine empties the list."""
+        """Coins that were sold although they had been taken for gone; the engine empties this and the next lists."""
         self.new_placed: list[Order] = []
-        """Orders sent since the engine last looked, as they were sent; it empties this and the next lists."""
-        self.new_canceled: list[tuple[Order, str]] = []
-        """Orders that have ended without a whole fill, each with the journal's note."""
+        """Orders sent since the engine last looked, as they were sent."""
         self.new_fills: list[Fill] = []
-        """Fills since the engine last looked; it empties the list."""
+        """Fills since then."""
         self.new_rejections: list[tuple[Order, str]] = []
         """Rejected orders with the venue's reason, likewise."""
 
-    # -- looking ---------------------------------------------------------------------------------
-
-    def live(self, account: str = "", symbol: str = "", purpose: Purpose | None = None) -> list[Order]:
-        """Orders that may still be executed, oldest first."""
-        if not self._live:
-            return []
-        return [
-            order
-            for order in self._live.values()
-            if (not account or order.account == account)
-            and (not symbol or order.symbol == symbol)
-            and (purpose is None or order.purpose is purpose)
-        ]
-
-    def unresolved(self, coin: str) -> list[Order]:
-        """Orders of a coin whose outcome nobody knows: no entry while there is one."""
-        doubtful = (OrderState.UNKNOWN, OrderState.IN_FLIGHT, OrderState.INTENT, OrderState.CANCEL_IN_FLIGHT)
-        late = self._keeper.state.fills_late
-        return [
-            order
-            for order in self.live()
-            if coin_symbol(order.symbol) == coin and (order.state in doubtful or order.client_order_id in late)
-        ]
-
-    def in_doubt(self, account: str, base: str = "") -> list[Order]:
-        """Orders of an account of which nobody knows what they have moved, of all coins or of one."""
-        state = self._keeper.state
-        return [
-            order
-            for order in self.live(account)
-            if (
-                order.state in _IN_DOUBT
-                or order.client_order_id in state.fills_late
-                or order.client_order_id in state.missing_since
-            )
-            and (not base or order.symbol.partition("/")[0] == base)
-        ]
-
-    def next_number(self, account: str, symbol: str) -> int:
-        """Number of the next intent: one that no lost part of this ledger can have used."""
-        floor = self._keeper.state.numbers_from.get(key_text(account, symbol), 1)
-        return max(self._ledger.next_intent_number(account, symbol), floor)
-
-    def knows(self, client_id: str) -> bool:
-        """Whether an order is one of this ledger."""
-        return bool(client_id) and (client_id in self._live or self._ledger.order(client_id) is not None)
-
-    def held(self, account: str, base: str) -> Decimal:
-        """What the books say of a coin on an account, in all its markets, dust that is written off included."""
-        bought = [(key, position.quantity) for key, position in self._book.positions.items()]
-        bought += [(key, dust.quantity) for key, dust in self._book.dust.items()]
-        ours = (quantity for (name, symbol), quantity in bought if (name, symbol.partition("/")[0]) == (account, base))
-        return sum(ours, Decimal(0))
-
-    def doubtful_usd(self, account: str, quote: str = "") -> float:
-        """Cash, of one asset or of all, that entries of unknown outcome may have taken: it counts as spent."""
-        return sum(
-            float(order.remaining * (order.price or Decimal(0)))
-            for order in self.live(account, purpose=Purpose.ENTRY)
-            if order.state in (OrderState.UNKNOWN, OrderState.IN_FLIGHT)
-            and order.symbol.endswith(f"/{quote}" if quote else "")
-        )
-
-    def begin_cycle(self, now: datetime, *, stepped: bool) -> None:
-        """Count the time since a first look from here: when it was made within its cycle nobody knows.
-
-        ``stepped``: the clock was, and no time has passed since any look.
-        """
-        state = self._keeper.state
-        for since in (state.missing_since, state.short_since, state.unexplained_at):
-            since |= {name: now.isoformat() for name, at in since.items() if stepped or not at}
-
-    # -- doing -----------------------------------------------------------------------------------
+    # -- sending ---------------------------------------------------------------------------------
 
     def place(
         self,
@@ -182,61 +84,6 @@ class OrderDesk:
             sent = self._moved(intent, OrderState.IN_FLIGHT, now)
         self.new_placed.append(sent)
         return self._send(account, sent, now)
-
-    def _intent(
-        self,
-        account: str,
-        symbol: str,
-        *,
-        purpose: Purpose,
-        side: Side,
-        order_type: OrderType,
-        quantity: Decimal,
-        price: Decimal | None,
-        stop_price: Decimal | None,
-        post_only: bool,
-        reason: str,
-        now: datetime,
-    ) -> Order:
-        number = self.next_number(account, symbol)
-        return Order(
-            client_order_id=client_order_id(self._ledger.epoch, account, symbol, number),
-            account=account,
-            symbol=symbol,
-            intent_number=number,
-            purpose=purpose,
-            side=side,
-            type=order_type,
-            quantity=quantity,
-            price=price,
-            stop_price=stop_price,
-            post_only=post_only,
-            reason=reason,
-            created_at=now,
-            updated_at=now,
-        )
-
-    def _send(self, account: Account, sent: Order, now: datetime) -> Order:
-        outcome = self._ask(account, sent, cancel=False)
-        match outcome:
-            case Accepted(venue_order_id=venue_order_id):
-                resting = self._moved(sent, OrderState.OPEN, now, venue_order_id=venue_order_id)
-                if sent.post_only or sent.type is OrderType.STOP:
-                    # To ask takes 4.5 s at Kraken: the next position would be without its stop for as long.
-                    self.unasked.add(account.name)
-                    return resting
-            case Rejected(reason=note) if sent.client_order_id in self._keeper.state.sent_again:
-                self._moved(sent, OrderState.UNKNOWN, now, note=note)  # it may be the first that leaves no room for it
-            case Rejected(reason=note):
-                self.new_rejections.append((self._moved(sent, OrderState.REJECTED, now, note=note), note))
-                if sent.side is Side.SELL:  # an order of ours that was taken for ended may hold the coins
-                    self._swept.discard(account.name)
-                    if account.fees_at is not None and now - account.fees_at >= RULES_DOUBTED_AFTER:
-                        account.fees_at = None  # or its market takes no sale: rules and fees are asked for anew
-            case Unknown(reason=note):
-                self._moved(sent, OrderState.UNKNOWN, now, note=note)
-        self.settle(account, now)
-        return self._current(sent)
 
     def cancel(self, account: Account, order: Order, now: datetime) -> Order:
         """Journal the wish, ask the venue, and learn what became of the order."""
@@ -313,6 +160,36 @@ class OrderDesk:
         self.absent.remove(order.client_order_id)
         self._end_absent(order, now)
 
+    def _send(self, account: Account, sent: Order, now: datetime) -> Order:
+        outcome = self._ask(account, sent, cancel=False)
+        match outcome:
+            case Accepted(venue_order_id=venue_order_id):
+                resting = self._moved(sent, OrderState.OPEN, now, venue_order_id=venue_order_id)
+                if sent.post_only or sent.type is OrderType.STOP:
+                    # To ask takes 4.5 s at Kraken: the next position would be without its stop for as long.
+                    self.unasked.add(account.name)
+                    return resting
+            case Rejected(reason=note) if sent.client_order_id in self._keeper.state.sent_again:
+                self._moved(sent, OrderState.UNKNOWN, now, note=note)  # it may be the first that leaves no room for it
+            case Rejected(reason=note):
+                self.new_rejections.append((self._moved(sent, OrderState.REJECTED, now, note=note), note))
+                if sent.side is Side.SELL:  # an order of ours that was taken for ended may hold the coins
+                    self._swept.discard(account.name)
+                    if account.fees_at is not None and now - account.fees_at >= RULES_DOUBTED_AFTER:
+                        account.fees_at = None  # or its market takes no sale: rules and fees are asked for anew
+            case Unknown(reason=note):
+                self._moved(sent, OrderState.UNKNOWN, now, note=note)
+        self.settle(account, now)
+        return self._current(sent)
+
+    def _ask(self, account: Account, order: Order, *, cancel: bool) -> Outcome:
+        try:
+            return account.venue.cancel(order) if cancel else account.venue.submit(order)
+        except VenueError as e:
+            return Unknown(reason=str(e))
+
+    # -- learning --------------------------------------------------------------------------------
+
     def adopt_after_restart(self, now: datetime) -> None:
         """Give orders that a crash left half-sent their honest state.
 
@@ -345,52 +222,10 @@ class OrderDesk:
         if deep:
             account.reconciled_at = now
 
-    # -- inside ----------------------------------------------------------------------------------
-
     def _may_have_strays(self, account: str, now: datetime) -> bool:
         """Whether an order that has ended here may rest there after all."""
         absent_at = parse_time(self._keeper.state.absent_at.get(account, ""))
         return account not in self._swept or (absent_at is not None and now - absent_at < STRAYS_LOOKED_FOR)
-
-    def _ask(self, account: Account, order: Order, *, cancel: bool) -> Outcome:
-        try:
-            return account.venue.cancel(order) if cancel else account.venue.submit(order)
-        except VenueError as e:
-            return Unknown(reason=str(e))
-
-    def _current(self, order: Order) -> Order:
-        live = self._live.get(order.client_order_id)
-        if live is not None:
-            return live
-        stored = self._ledger.order(order.client_order_id)
-        assert stored is not None, f"order {order.client_order_id} vanished from the ledger"
-        return stored
-
-    def _moved(
-        self,
-        order: Order,
-        state: OrderState,
-        now: datetime,
-        *,
-        venue_order_id: str | None = None,
-        filled_quantity: Decimal | None = None,
-        note: str = "",
-    ) -> Order:
-        moved = order.moved_to(state, at=now, venue_order_id=venue_order_id, filled_quantity=filled_quantity)
-        self._ledger.record_transition(moved, order.state, note)
-        if moved.is_live:
-            self._live[moved.client_order_id] = moved
-        else:
-            self._live.pop(moved.client_order_id, None)
-            if state is OrderState.CANCELED:
-                self.new_canceled.append((moved, note))
-            self.absent.discard(moved.client_order_id)
-            self.changed.discard(moved.client_order_id)
-            self.ended_late.pop(moved.client_order_id, None)
-            memory = self._keeper.state
-            for noted in (memory.missing_since, memory.sent_again, memory.fills_late):
-                noted.pop(moved.client_order_id, None)
-        return moved
 
     def _book_fills(self, account: Account, fills: list[Fill], next_cursor: str, now: datetime) -> None:
         for fill in fills:
@@ -427,8 +262,6 @@ class OrderDesk:
     def _is_new(self, fill: Fill) -> bool:
         return all((fill.account, fill.fill_id) != (known.account, known.fill_id) for known in self._ledger.fills())
 
-    # -- orders that an older ledger does not know -----------------------------------------------
-
     def _adopt_fill(self, account: Account, fill: Fill, now: datetime) -> None:
         number = self._lost_number(account, fill.client_order_id, fill.symbol)
         if number is None:
@@ -443,51 +276,6 @@ class OrderDesk:
         order = None if number is None else order_of_report(report, account=account.name, number=number, now=now)
         if order is not None:
             self._adopt(account, order, now)
-
-    def _lost_number(self, account: Account, client_id: str, symbol: str) -> int | None:
-        if self.knows(client_id) or symbol not in account.instruments:
-            return None
-        next_number = self.next_number(account.name, symbol)
-        return number_of(
-            client_id, epoch=self._ledger.epoch, account=account.name, symbol=symbol, next_number=next_number
-        )
-
-    def _adopt(self, account: Account, order: Order, now: datetime) -> None:
-        """Take an order into the ledger that it had lost; what became of it is learnt like that of any unknown one.
-
-        What comes to light after everything has been compared once was not lost: a copy of this ledger is at work.
-        """
-        state = self._keeper.state
-        if account.reconciled_at is not None:
-            second = Finding(
-                code=FindingCode.SECOND_BOT,
-                account=account.name,
-                about="ledger",
-                detail="orders that only this ledger can have sent, and has not: a copy of its folder runs somewhere",
-                since=now,
-            )
-            state.findings.setdefault(second.name, FindingState.of(second))
-            return
-        finding = Finding(
-            code=FindingCode.LEDGER_TOO_OLD,
-            account=account.name,
-            about="ledger",
-            detail="orders that this ledger has sent were missing in it, as where an old backup was put back; they are "
-            "taken into it again, and what they have filled",
-            since=now,
-        )
-        with self._ledger.transaction():
-            if finding.name not in state.findings:  # numbers that the lost part may have used are left out
-                state.findings[finding.name] = FindingState.of(finding)
-                for other in self._accounts.values():
-                    for symbol in other.instruments:
-                        state.numbers_from[key_text(other.name, symbol)] = self.next_number(other.name, symbol) + AHEAD
-            self._ledger.record_intent(order)
-            sent = self._moved(order, OrderState.IN_FLIGHT, now)
-            self._moved(sent, OrderState.UNKNOWN, now, note="found at the venue and lost in this ledger")
-            self._keeper.save()
-
-    # -- what became of an order -----------------------------------------------------------------
 
     def _count_fill(self, order: Order, fill: Fill, now: datetime) -> None:
         # A venue that fills a crumb more than was asked for has filled it: the books count what it says.
@@ -567,21 +355,6 @@ class OrderDesk:
                 self.ended_late[name] = report.filled_quantity - order.filled_quantity
         else:
             late.pop(name, None)
-
-    def balance_tells(self, account: Account, order: Order, now: datetime) -> bool:
-        """Whether coins and cash of an account have changed as this order would have changed them."""
-        instrument = account.instruments.get(order.symbol)
-        if instrument is None or now - order.created_at > BALANCE_BELIEVED_FOR:
-            return False
-        base = instrument.base
-        name, state = key_text(account.name, base), self._keeper.state
-        expected = self.held(account.name, base) + Decimal(state.foreign.get(name, "0"))
-        missing = (Decimal(amount) for key, amount in state.missing.items() if key.startswith(f"{name}/"))
-        coins = account.total(base) - expected + sum(missing, Decimal(0))
-        cash = account.total(instrument.quote) - self._book.cash.get((account.name, instrument.quote), Decimal(0))
-        if order.side is Side.SELL:
-            coins, cash = -coins, -cash
-        return coins >= instrument.lot_step and cash < 0
 
 
 def _was_seen(order: Order) -> bool:

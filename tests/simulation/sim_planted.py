@@ -214,16 +214,16 @@ class Planted:
 
 PLANTED = (
     Planted(sends_before_journal, 3),
-    Planted(resends_on_timeout, 12),
+    Planted(resends_on_timeout, 20),
     Planted(forgets_the_stop, 3),
     Planted(unknown_is_free_cash, 30),
-    Planted(rounds_lots_up, 6),
+    Planted(rounds_lots_up, 10),
     Planted(failed_question_is_flat, 15),
     Planted(absent_after_one_look, 10),
     Planted(fill_booked_twice, 3),
     Planted(fee_dropped, 3),
     Planted(ignores_the_tier, 15),
-    Planted(cancel_is_done, 15),
+    Planted(cancel_is_done, 30),
 )
 
 
