@@ -89,10 +89,11 @@ class OrderJournal:
         """Whether an order is one of this ledger."""
         return bool(client_id) and (client_id in self._live or self._ledger.order(client_id) is not None)
 
-    def held(self, account: str, base: str) -> Decimal:
-        """What the books say of a coin on an account, in all its markets, dust that is written off included."""
+    def held(self, account: str, base: str, *, with_dust: bool = False) -> Decimal:
+        """What the books say of a coin on an account, in all its markets; ``with_dust``: what is written off, too."""
         bought = [(key, position.quantity) for key, position in self._book.positions.items()]
-        bought += [(key, dust.quantity) for key, dust in self._book.dust.items()]
+        if with_dust:
+            bought += [(key, dust.quantity) for key, dust in self._book.dust.items()]
         ours = (quantity for (name, symbol), quantity in bought if (name, symbol.partition("/")[0]) == (account, base))
         return sum(ours, Decimal(0))
 
@@ -111,10 +112,8 @@ class OrderJournal:
         if instrument is None or now - order.created_at > BALANCE_BELIEVED_FOR:
             return False
         base = instrument.base
-        name, state = key_text(account.name, base), self._keeper.state
-        expected = self.held(account.name, base) + Decimal(state.foreign.get(name, "0"))
-        missing = (Decimal(amount) for key, amount in state.missing.items() if key.startswith(f"{name}/"))
-        coins = account.total(base) - expected + sum(missing, Decimal(0))
+        beyond = Decimal(self._keeper.state.beyond.get(key_text(account.name, base), "0"))
+        coins = account.total(base) - self.held(account.name, base) - beyond
         cash = account.total(instrument.quote) - self._book.cash.get((account.name, instrument.quote), Decimal(0))
         if order.side is Side.SELL:
             coins, cash = -coins, -cash

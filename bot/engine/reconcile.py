@@ -84,10 +84,15 @@ class Reconciler:
         for asset in sorted(self._assets_of(account) | account.balances.keys() - account.quote_assets()):
             name = key_text(account.name, asset)
             if quiet and not self._desk.in_doubt(account.name, asset):
-                beyond = account.total(asset) - self._desk.held(account.name, asset)
-                self._state.foreign.pop(name, None)
-                if beyond > 0:
-                    self._state.foreign[name] = str(beyond)
+                total = account.total(asset)
+                owned = total - self._desk.held(account.name, asset, with_dust=True)
+                for noted, amount in (
+                    (self._state.foreign, max(Decimal(0), owned)),
+                    (self._state.beyond, total - self._desk.held(account.name, asset)),
+                ):
+                    noted.pop(name, None)
+                    if amount:
+                        noted[name] = str(amount)
                 yield from self._look_for(account, asset, now)
             if name in self._state.foreign:
                 foreign[asset] = Decimal(self._state.foreign[name])

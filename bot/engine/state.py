@@ -140,6 +140,8 @@ class EngineState:
     """account|symbol: the lowest intent number that no lost part of this ledger can have used."""
     foreign: dict[str, str] = field(default_factory=dict)
     """account|asset: coins beyond the bot's own when nothing was in doubt."""
+    beyond: dict[str, str] = field(default_factory=dict)
+    """account|asset: what was there beyond the open positions (below 0: missing) when nothing was in doubt."""
     short_since: dict[str, str] = field(default_factory=dict)
     """account|asset: since when the venue has held less of a coin than the books."""
     short_prices: dict[str, str] = field(default_factory=dict)
