@@ -167,10 +167,10 @@ def test_any_other_value_in_any_cell_breaks_a_link(rows: list[list[object]], dat
         state = state.with_row((number, *row[1:]))
         stored.append([number, *row[1:], state.head])
     assert list(broken_links(state, [tuple(row) for row in stored])) == []
-    row, column = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 10))
-    old = stored[row][column]
+    place, column = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 10))
+    old = stored[place][column]
     new = data.draw(CELL.filter(lambda value: (type(value), value) != (type(old), old)))
     if old == 0 == new and isinstance(old, float):
         return  # the two zeros: SQLite keeps one of them, and so does the writer
-    stored[row][column] = new
+    stored[place][column] = new
     assert list(broken_links(state, [tuple(row) for row in stored])) != []
