@@ -147,6 +147,8 @@ class Engine:
         self._earlier: dict[str, CoinView] = {}
         if isinstance(earlier, dict) and earlier.get("schema_version") == SNAPSHOT_SCHEMA_VERSION:
             self._earlier = {coin["symbol"]: coin for coin in earlier["coins"]}
+        self._older_than_books: set[str] = set()
+        """Accounts on which a fill has come in since their balances were read in this cycle."""
         self._new_flows: list[Flow] = []
         self._new_coins_out: list[CoinsOut] = []
         self._measured = self.performance
@@ -292,6 +294,7 @@ class Engine:
         self.state.exits = {name: plan for name, plan in self.state.exits.items() if plan.reason != FLATTEN_REASON}
 
     def _settle(self, now: datetime) -> None:
+        self._older_than_books.clear()
         for account in self.accounts.values():
             if account.fresh:
                 self._settle_account(account, now)
@@ -310,7 +313,8 @@ class Engine:
             keeper=self._keeper,
             now=now,
         )
-        for flow in self.flows.detect(now, float(self.wealth.equity())):
+        older, equity = self._older_than_books, float(self.wealth.equity())
+        for flow in self.flows.detect(now, equity, older_than_books=older):
             equity_before = self.wealth.equity()
             worth = self.wealth.dollars(flow.amount, flow.asset)
             self.performance = performance.with_flow(self.performance, worth, equity_before)
@@ -334,6 +338,8 @@ class Engine:
         if not account.fresh:
             return
         quiet = len(self.desk.new_fills) == known
+        if not quiet:
+            self._older_than_books.add(account.name)
         for moved in list(self.reconciler.compare_coins(account, now, quiet=quiet)):
             event = moved.event
             if not moved.is_booked:

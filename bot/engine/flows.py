@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -32,22 +32,22 @@ class FlowDetector:
         self._desk = desk
         self._state = state
 
-    def detect(self, now: datetime, equity: float) -> Iterator[Flow]:
+    def detect(self, now: datetime, equity: float, *, older_than_books: Collection[str] = ()) -> Iterator[Flow]:
         """Give the flows that are certain now, oldest account first; the caller books each before the next.
 
         The opening balance of an account counts at once; a later difference must stand unchanged in
         two cycles, because balances and fills are not read at the same instant. An account is open
         only when its balance has been booked: a crash in between must not make a deposit of it. The first
         sight outlives the process: else a bot that is started for one cycle at a time would never see a second.
-        While nobody knows what an order has moved, a difference says nothing: it may be that order's.
+        While nobody knows what an order has moved, a difference says nothing: it may be that order's. Nor does it for
+        the accounts whose balances are ``older_than_books``: a fill has come in since they were read.
         """
         for account in self._accounts.values():
             if not account.fresh:
                 continue
             opening = account.name not in self._state.opened_accounts
-            doubtful = bool(self._desk.in_doubt(account.name)) or any(
-                self._desk.balance_tells(account, order, now) for order in self._desk.live(account.name)
-            )
+            if account.name in older_than_books or self._is_doubtful(account, now):
+                continue
             for asset in sorted(account.quote_assets()):
                 balance = account.balances.get(asset)
                 reported = balance.total if balance is not None else Decimal(0)
@@ -55,8 +55,6 @@ class FlowDetector:
                 name, unexplained = key_text(account.name, asset), self._state.unexplained
                 if abs(difference) < TOLERANCE:
                     self._forget(name)
-                elif doubtful:
-                    continue
                 elif opening or self._is_confirmed(name, difference, now):
                     self._forget(name)
                     note = "opening balance" if opening else "deposit" if difference > 0 else "withdrawal"
@@ -68,6 +66,12 @@ class FlowDetector:
                     self._state.unexplained_at[name] = now.isoformat()
             if opening:
                 self._state.opened_accounts.append(account.name)
+
+    def _is_doubtful(self, account: Account, now: datetime) -> bool:
+        live = self._desk.live(account.name)
+        return bool(self._desk.in_doubt(account.name)) or any(
+            self._desk.balance_tells(account, order, now) for order in live
+        )
 
     def _is_confirmed(self, name: str, difference: Decimal, now: datetime) -> bool:
         first = parse_time(self._state.unexplained_at.get(name, ""))

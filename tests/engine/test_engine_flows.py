@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from engine_rig import BTC, Rig, assert_books_equal_venues, make_rig
+from engine_rig import BTC, ETH, Rig, assert_books_equal_venues, make_rig
 
 from bot.books import performance
 from bot.domain.modes import EngineMode
@@ -257,3 +258,19 @@ def test_account_that_is_emptied_and_filled_again_keeps_its_index(tmp_path: Path
     assert rig.engine.performance.index == 1
     assert performance.drawdown_pct(rig.engine.performance) == 0.0
     assert rig.engine.state.halted_by == ""
+
+
+def test_sale_between_the_balances_and_the_fills_is_no_cash_that_is_missing(tmp_path: Path) -> None:
+    """The books have its proceeds, the balances were read before it: entries that rest elsewhere go on resting."""
+    rig = make_rig(tmp_path, coins=("BTC", "ETH"), cash={"coinbase": "1000"}).entered(BTC=99.9)
+    assert [order.symbol for order in rig.entries()] == [ETH]
+    venue: Any = rig.venue
+    real, told = venue.balances, venue.balances()
+    venue.balances = lambda: told
+    rig.cycle(BTC=70.0)  # through the stop
+    venue.balances = real
+    assert rig.engine.book.positions == {}
+    assert rig.engine.state.unexplained == {}
+    assert [order.symbol for order in rig.entries()] == [ETH]
+    rig.cycle()
+    assert_books_equal_venues(rig)
