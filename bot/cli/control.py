@@ -260,7 +260,10 @@ def _complain(engine: Engine, name: str, reasons: Sequence[str]) -> None:
         left = ", ".join(f"{symbol} on {account}" for account, symbol in engine.book.positions)
         raise BotError(f"not everything could be sold yet: {left}{why}. Say `flatten` again, or sell it at the venue")
     if name == "resume" and engine.state.accepted:
-        raise BotError(f"`resume` is noted; what is missing is booked out when its venue answers{why}")
+        raise BotError(
+            f"`resume` is noted; what is missing is booked out by the next run, once its venue answers and ten minutes "
+            f"have passed since it was missed first{why}"
+        )
     resting = engine.desk.live(purpose=Purpose.ENTRY)
     if name != "resume" and resting:
         left = ", ".join(f"{order.symbol} on {order.account}" for order in resting)

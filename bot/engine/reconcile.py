@@ -23,6 +23,9 @@ from bot.engine.wealth import Wealth
 
 CONFIRMED_AFTER = timedelta(seconds=30)
 """Balances and fills are not read at the same instant: coins are missing when two looks so far apart miss them."""
+BOOKED_OUT_AFTER = timedelta(minutes=10)
+"""What the user has accepted leaves the books no sooner after it was missed first: a balance may be wrong for a while,
+and coins that have left the books are not protected any more when it is right again."""
 LATE_AFTER = timedelta(seconds=60)
 """So long may a venue take to list the fills of an order that it calls filled, before it is told."""
 
@@ -150,7 +153,7 @@ class Reconciler:
                 since=since,
             )
             state.findings[finding.name] = FindingState.of(finding)
-            if state.accepted.get(finding.name) == str(short):
+            if state.accepted.get(finding.name) == str(short) and now - since >= BOOKED_OUT_AFTER:
                 yield from self._out(account, asset, now)
                 self._forget(account, asset)
 

@@ -45,7 +45,7 @@ WORDS: Mapping[FindingCode, FindingWords] = MappingProxyType(
             "They do not count any more, nothing is bought anywhere; what is there stays protected.",
             "Put them back; or cancel your order that holds them; or `python bot.py resume` books them out like a "
             "withdrawal, at the price when they were missed (tax lots show them as moved out, also where you sold).",
-            "is booked out like a withdrawal",
+            "is booked out like a withdrawal, no sooner than ten minutes after it was missed",
         ),
         _C.LEDGER_TOO_OLD: FindingWords(
             "the ledger is older than its orders",

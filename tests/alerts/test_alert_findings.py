@@ -16,6 +16,7 @@ from bot.alerts.digest import digest_text
 from bot.alerts.events import AlertWatch, Event
 from bot.domain.finding import BLOCKING, FindingCode
 from bot.engine.engine import CycleResult
+from bot.views.findings import WORDS
 
 
 def with_findings(*codes: str, **changes: Any) -> Any:
@@ -34,8 +35,8 @@ def test_missing_coins_are_told_once_over_restarts_and_when_they_are_settled() -
     assert alert.body.splitlines() == [
         "Coins of the bot are missing on coinbase (BTC/USD), since 2026-03-02 13:42 UTC. "
         "The books hold 0.0002, the venue 0.0001: 0.0001 worth $10.00 are missing.",
-        "Nothing is bought anywhere; what is still there stays protected.",
-        "Do: Put them back, or `python bot.py resume` books them out like a withdrawal.",
+        "They do not count any more, nothing is bought anywhere; what is there stays protected.",
+        f"Do: {WORDS[FindingCode.COINS_MISSING].cure}",
         "2026-03-02 14:01 UTC",
     ]
     watch = again(watch)
@@ -95,5 +96,5 @@ def test_coins_that_leave_a_real_engine_are_told_and_settled_by_resume(tmp_path:
         told += watched(rig.cycle())
     assert told == ["the stop of BTC/USD is watched by the bot only", "coins of the bot are missing"]
     rig.control.put("resume")
-    told = watched(rig.cycle()) + watched(rig.cycle())
+    told = watched(rig.cycle()) + watched(rig.cycle(after_s=600.0))
     assert told == ["settled: coins missing"]

@@ -31,7 +31,7 @@ MISSING = {
 }
 ACCEPTED = (
     "Accepted: coins of the bot are missing on coinbase (BTC/USD), since 2026-02-11 00:01 UTC: it is booked out like a "
-    "withdrawal. The books hold 0.0002, the venue 0."
+    "withdrawal, no sooner than ten minutes after it was missed. The books hold 0.0002, the venue 0."
 )
 
 

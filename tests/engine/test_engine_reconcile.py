@@ -24,10 +24,18 @@ from engine_rig import (
 from bot.domain.account import Fill, Flow, Liquidity
 from bot.domain.modes import EngineMode
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side, client_order_id
+from bot.engine import reconcile
 from bot.engine.engine import CycleResult
 
 D = Decimal
 HALF_A_MINUTE = 31.0
+
+
+@pytest.fixture(autouse=True)
+def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is accepted leave the books at once, but where the waiting is tested."""
+    if "waits" not in request.node.name:
+        monkeypatch.setattr(reconcile, "BOOKED_OUT_AFTER", timedelta(0))
 
 
 def codes(result: CycleResult, *, blocking: bool = False) -> list[tuple[str, str]]:
@@ -115,6 +123,20 @@ def test_missing_coins_are_booked_out_by_resume_as_money_that_left(tmp_path: Pat
     rig.restart()
     assert rig.engine.book.positions == {}
     rig.cycle()
+    assert_books_equal_venues(rig)
+
+
+def test_coins_that_are_accepted_waits_ten_minutes_for_a_balance_that_was_wrong(tmp_path: Path) -> None:
+    rig = bought(tmp_path)
+    take_coins(rig, "0.18009004")
+    rig.cycle()
+    rig.cycle()
+    rig.control.put("resume")
+    assert rig.cycle().coins_out == ()
+    for _ in range(7):
+        assert rig.cycle().coins_out == ()  # 9 minutes after the first look
+    assert [out.quantity for out in rig.cycle().coins_out] == [D("0.18009004")]
+    assert codes(rig.cycle()) == []
     assert_books_equal_venues(rig)
 
 

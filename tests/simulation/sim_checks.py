@@ -339,14 +339,18 @@ class Checker:
             return True
         if len(resting) == 1 and resting[0].remaining == held:
             return True  # its stop, or the sale of all of it
-        if any(o.state in (*DOUBTFUL, OrderState.CANCEL_IN_FLIGHT) for o in engine.desk.live(*key)):
+        missed = engine.state.missing_since
+        if any(
+            o.state in (*DOUBTFUL, OrderState.CANCEL_IN_FLIGHT) or o.client_order_id in missed
+            for o in engine.desk.live(*key)
+        ):
             return True  # nobody knows; what it leads to is looked at when it is resolved
         instrument, bid = exchange.instruments[key[1]], exchange.price(key[1])[0]
         plan = engine.state.stops.get(f"{key[0]}|{key[1]}")
         stop = D(plan.stop_price) if plan is not None else bid
         if held < instrument.minimum_quantity_at(min(bid, stop)) * D("1.05"):
             return True  # too small for any order; at the edge the price of the moment decides
-        if not exchange.rests:
+        if not exchange.rests or f"{key[0]}|{key[1]}" in engine.state.stop_refused:
             views = [p for p in self._snapshot()["positions"] if (p["account"], p["symbol"]) == key]
             return len(views) == 1 and views[0]["stop_watched"] and D(repr(views[0]["stop_price"] or 0.0)) < bid
         if exchange.cancel_only_until.get(key[1], self.world.true) > self.world.true:

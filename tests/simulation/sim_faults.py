@@ -109,7 +109,13 @@ RATES: dict[Step, float] = {
 ORDER_JOURNAL = 10.0
 
 RARE = frozenset({OrderState.PARTLY_FILLED, OrderState.UNKNOWN, OrderState.CANCEL_IN_FLIGHT})
-RARE_FACTOR = {Step.TICKERS: 10.0, Step.CANDLES: 12.0, Step.BALANCES: 4.0, Step.FILLS: 4.0}
+RARE_FACTOR = {
+    Step.TICKERS: 10.0,
+    Step.CANDLES: 30.0,
+    Step.BALANCES: 4.0,
+    Step.FILLS: 4.0,
+    Step.STATE_FILE: 6.0,
+}
 RARE_FACTOR_ELSE = 3.0
 """So much more often something goes wrong while an order is in one of the rare states: the table needs it."""
 READS = frozenset(step for step in Step if step not in (Step.JOURNAL, Step.SEND, Step.CANCEL, Step.STATE_FILE))

@@ -76,7 +76,8 @@ def test_resume_accepts_what_blocks_and_nothing_else() -> None:
     [text] = accepted_words([a_finding("foreign_coins"), a_finding(), a_finding("outcome_unknown")])
     assert text == (
         "Accepted: coins of the bot are missing on coinbase (BTC/USD), since 2026-03-02 13:42 UTC: it is booked out "
-        "like a withdrawal. The books hold 0.0002, the venue 0.0001: 0.0001 worth $10.00 are missing."
+        "like a withdrawal, no sooner than ten minutes after it was missed. "
+        "The books hold 0.0002, the venue 0.0001: 0.0001 worth $10.00 are missing."
     )
 
 
