@@ -25,7 +25,7 @@ from bot.storage.control import ControlQueue
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import LockHolder, holder
 from bot.storage.modes import ledger_path, mode_folder
-from bot.views.findings import accepted_words
+from bot.views.findings import accepted_words, still_missing_words
 from bot.views.folders import NothingRecordedError, Place, find_place
 from bot.views.status import json_text
 
@@ -65,17 +65,28 @@ def pause(*, mode_name: str | None, as_json: bool) -> None:
 @click.command()
 @mode_option
 @click.option("--reset-drawdown", is_flag=True, help="Also end a drawdown halt: drawdown counts anew from now.")
+@click.option("--book-out", is_flag=True, help="Also book coins of the bot that are missing out, like a withdrawal.")
 @json_option
-def resume(*, mode_name: str | None, reset_drawdown: bool, as_json: bool) -> None:
+def resume(*, mode_name: str | None, reset_drawdown: bool, book_out: bool, as_json: bool) -> None:
     """End a halt or a pause, and accept what does not agree with the venues (FINDINGS in the status).
 
-    Coins that are missing are booked out like a withdrawal. A drawdown halt ends with --reset-drawdown only.
+    Coins that are missing leave the books with --book-out only, a drawdown halt ends with --reset-drawdown only.
     """
     place = _place(mode_name)
-    accepted = accepted_words(_findings(place))
+    findings = _findings(place)
+    accepted = accepted_words(findings, book_out=book_out)
+    stands = [] if book_out else still_missing_words(findings)
     reset = ["The drawdown counts from the present equity; this is recorded."] if reset_drawdown else []
-    done = " ".join(["Resumed.", *reset, *accepted])
-    _command(place, "resume", done, as_json=as_json, accepted=accepted, reset_drawdown=reset_drawdown)
+    done = " ".join(["Resumed.", *reset, *accepted, *stands])
+    _command(
+        place,
+        "resume",
+        done,
+        as_json=as_json,
+        accepted=accepted,
+        reset_drawdown=reset_drawdown,
+        book_out=book_out,
+    )
 
 
 @click.command()

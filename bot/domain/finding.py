@@ -15,7 +15,8 @@ class FindingCode(StrEnum):
     FOREIGN_COINS = "foreign_coins"
     """Coins that the bot did not buy. Shown, never counted, never touched."""
     COINS_MISSING = "coins_missing"
-    """The venue holds less of a coin than the books: nothing is bought until they are back or ``resume`` accepts it."""
+    """The venue holds less of a coin than the books: nothing is bought until they are back or
+    ``resume --book-out`` accepts it."""
     LEDGER_TOO_OLD = "ledger_too_old"
     """The venue knows orders of this ledger that are not in it (an old backup): they are taken into it again, and
     nothing is bought until ``resume``."""

@@ -274,7 +274,7 @@ class Engine:
             self.guards.forget_errors()
             if state.halted_by != "drawdown" or arguments.get("reset_drawdown"):
                 state.halted_by = ""
-            self.reconciler.accept()
+            self.reconciler.accept(book_out=bool(arguments.get("book_out")))
             ended = (RefusalCode.PAUSED_BY_USER, RefusalCode.UNRECONCILED)
             for code in ended:
                 self.decider.refuser.forget(code)

@@ -134,7 +134,7 @@ class Guards:
         if state.paused:
             return "paused by the user; `resume` ends the pause"
         if state.findings:
-            return "what a venue holds and the ledger do not agree; `status` says what, `resume` accepts it"
+            return "what a venue holds and the ledger do not agree; `status` says what, and what ends it"
         if self._config.follows_master:
             return "follows a master: this version has no connection to one, so nothing is entered"
         if self._by_name["daily_loss"].active:

@@ -229,9 +229,11 @@ class Reconciler:
 
     # -- findings --------------------------------------------------------------------------------
 
-    def accept(self) -> None:
-        """Take the findings that block for seen by the user: what is missing is booked out at the next look."""
+    def accept(self, *, book_out: bool) -> None:
+        """Take the findings that block for seen by the user; what is missing is to be booked out with ``book_out``."""
         for name, finding in list(self._state.findings.items()):
+            if finding.code == FindingCode.COINS_MISSING and not book_out:
+                continue
             if finding.code == FindingCode.COINS_MISSING:
                 prefix = f"{key_text(finding.account, finding.about)}/"
                 gone = (Decimal(amount) for key, amount in self._state.missing.items() if key.startswith(prefix))

@@ -31,7 +31,7 @@ class Command(StrEnum):
 
 _ARGUMENTS: Mapping[Command, Mapping[str, type]] = {
     Command.HALT: {},
-    Command.RESUME: {"reset_drawdown": bool},
+    Command.RESUME: {"reset_drawdown": bool, "book_out": bool},
     Command.FLATTEN: {},
     Command.PAUSE: {},
 }
@@ -47,7 +47,7 @@ class ControlQueue:
         self._folder = Path(folder)
 
     def put(self, command: str, *, now: datetime, **arguments: object) -> Path:
-        """Add a command with all of its arguments (``resume``: ``reset_drawdown``); its file is there until taken.
+        """Add a command with its arguments (``resume``: ``reset_drawdown``, ``book_out``), in a file until it is taken.
 
         Raises BotError for an unknown command or argument, when 100 wait already, and where the folder
         cannot be written.
@@ -119,8 +119,9 @@ def _checked(entry: object) -> dict[str, object]:
         raise BotError(f"unknown command {entry!r}; known: {', '.join(Command)}")
     command = Command(entry["command"])
     wanted = _ARGUMENTS[command]
-    given = {name: value for name, value in entry.items() if name not in {"command", "at"}}
+    told = {name: value for name, value in entry.items() if name not in {"command", "at"}}
+    given = dict.fromkeys(wanted, False) | told  # what is not asked for is not wanted
     if not isinstance(entry.get("at"), str) or {name: type(value) for name, value in given.items()} != wanted:
         allowed = ", ".join(f"{name} ({kind.__name__})" for name, kind in wanted.items()) or "nothing"
-        raise BotError(f"command {command}: it takes {allowed}, found {given!r}")
-    return {**entry, "command": command}
+        raise BotError(f"command {command}: it takes {allowed}, found {told!r}")
+    return {**entry, **given, "command": command}

@@ -52,6 +52,7 @@ HISTORY_KEPT = 10_000
 
 STATE_SCHEMA_VERSION = 1
 
+_MONEY_MOST = Decimal("1e15")
 _ZERO = Decimal(0)
 
 
@@ -439,7 +440,7 @@ class MatchingCore:
         return self.instruments[symbol].price_up(price * (1 + half_spread))
 
     def _check_amount(self, asset: str, amount: Decimal) -> None:
-        if not amount.is_finite() or amount <= 0 or amount % MONEY_STEP:
+        if not amount.is_finite() or not 0 < amount < _MONEY_MOST or amount % MONEY_STEP:
             raise VenueError(f"{self.account}: an amount of {asset} is above 0 with at most 8 decimals, was {amount}")
 
     def _check(self) -> None:

@@ -81,20 +81,35 @@ def order_from_json(data: Mapping[str, str]) -> WorkingOrder:
     """Inverse of ``order_to_json``. Raises KeyError, ValueError or ArithmeticError on anything else."""
     expires_at = data.get("expires_at")
     return WorkingOrder(
-        client_order_id=data["client_order_id"],
-        venue_order_id=data["venue_order_id"],
-        symbol=data["symbol"],
+        client_order_id=_text(data["client_order_id"]),
+        venue_order_id=_text(data["venue_order_id"]),
+        symbol=_text(data["symbol"]),
         side=Side(data["side"]),
         type=OrderType(data["type"]),
-        quantity=Decimal(data["quantity"]),
-        price=None if data["price"] is None else Decimal(data["price"]),
-        stop_price=None if data["stop_price"] is None else Decimal(data["stop_price"]),
+        quantity=_number(data["quantity"]),
+        price=None if data["price"] is None else _number(data["price"]),
+        stop_price=None if data["stop_price"] is None else _number(data["stop_price"]),
         placed_at=datetime.fromisoformat(data.get("placed_at", _BEFORE_ALL)),
         expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
-        filled=Decimal(data["filled"]),
-        fee_due=Decimal(data["fee_due"]),
-        fee_paid=Decimal(data["fee_paid"]),
+        filled=_number(data["filled"]),
+        fee_due=_number(data["fee_due"]),
+        fee_paid=_number(data["fee_paid"]),
     )
+
+
+def _text(value: object) -> str:
+    """A text. Raises TypeError for anything else: it would be another id."""
+    if not isinstance(value, str):
+        raise TypeError(f"a text was expected, was {value!r}")
+    return value
+
+
+def _number(text: str) -> Decimal:
+    """A number that can be compared. Raises ValueError for NaN and infinity, ArithmeticError for no number."""
+    number = Decimal(text)
+    if not number.is_finite():
+        raise ValueError(f"a number was expected, was {text!r}")
+    return number
 
 
 def report_to_json(report: OrderReport) -> Json:
@@ -111,11 +126,11 @@ def report_to_json(report: OrderReport) -> Json:
 def report_from_json(data: Mapping[str, str]) -> OrderReport:
     """Inverse of ``report_to_json``. Raises KeyError, ValueError or ArithmeticError on anything else."""
     return OrderReport(
-        client_order_id=data["client_order_id"],
-        venue_order_id=data["venue_order_id"],
-        symbol=data["symbol"],
+        client_order_id=_text(data["client_order_id"]),
+        venue_order_id=_text(data["venue_order_id"]),
+        symbol=_text(data["symbol"]),
         state=OrderState(data["state"]),
-        filled_quantity=Decimal(data["filled_quantity"]),
+        filled_quantity=_number(data["filled_quantity"]),
     )
 
 
@@ -137,14 +152,14 @@ def fill_to_json(fill: Fill) -> Json:
 def fill_from_json(account: str, data: Mapping[str, str]) -> Fill:
     """Inverse of ``fill_to_json``. Raises KeyError, ValueError or ArithmeticError on anything else."""
     return Fill(
-        fill_id=data["fill_id"],
+        fill_id=_text(data["fill_id"]),
         account=account,
-        symbol=data["symbol"],
-        client_order_id=data["client_order_id"],
+        symbol=_text(data["symbol"]),
+        client_order_id=_text(data["client_order_id"]),
         side=Side(data["side"]),
-        quantity=Decimal(data["quantity"]),
-        price=Decimal(data["price"]),
-        fee=Decimal(data["fee"]),
+        quantity=_number(data["quantity"]),
+        price=_number(data["price"]),
+        fee=_number(data["fee"]),
         liquidity=Liquidity(data["liquidity"]),
         at=datetime.fromisoformat(data["at"]),
     )

@@ -43,8 +43,9 @@ WORDS: Mapping[FindingCode, FindingWords] = MappingProxyType(
         _C.COINS_MISSING: FindingWords(
             "coins of the bot are missing",
             "They do not count any more, nothing is bought anywhere; what is there stays protected.",
-            "Put them back; or cancel your order that holds them; or `python bot.py resume` books them out like a "
-            "withdrawal, at the price when they were missed (tax lots show them as moved out, also where you sold).",
+            "Put them back; or cancel your order that holds them; or `python bot.py resume --book-out` takes them out "
+            "like a withdrawal, at the price when they were missed (tax lots show them as moved out, also where you "
+            "sold).",
             "is booked out like a withdrawal, no sooner than ten minutes after it was missed",
         ),
         _C.LEDGER_TOO_OLD: FindingWords(
@@ -146,10 +147,19 @@ def finding_document(finding: FindingView) -> dict[str, object]:
     return {**finding, "what": words.title, "answer": words.answer, "cure": words.cure}
 
 
-def accepted_words(findings: Sequence[FindingView]) -> list[str]:
-    """What ``resume`` accepts, a sentence each."""
+def accepted_words(findings: Sequence[FindingView], *, book_out: bool) -> list[str]:
+    """What ``resume`` accepts, a sentence each; missing coins with ``book_out`` only."""
     return [
         f"Accepted: {finding_head(finding)}: it {words_of(finding).accepted}. {detail_of(finding)}".rstrip()
         for finding in findings
-        if finding["blocks"]
+        if finding["blocks"] and (book_out or finding["code"] != _C.COINS_MISSING)
+    ]
+
+
+def still_missing_words(findings: Sequence[FindingView]) -> list[str]:
+    """What a plain ``resume`` leaves as it is, a sentence each."""
+    return [
+        f"Still stands: {finding_head(finding)}; `resume --book-out` books it out."
+        for finding in findings
+        if finding["code"] == _C.COINS_MISSING
     ]

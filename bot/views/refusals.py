@@ -145,7 +145,7 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
         ),
         _C.UNRECONCILED: Explanation(
             "What the venues hold and what the ledger says do not agree: nothing is bought.",
-            "Its settlement: `python bot.py status` says under FINDINGS what it is; `python bot.py resume` accepts it.",
+            "Its settlement: `python bot.py status` says under FINDINGS what it is and what ends it.",
         ),
         _C.TRANSFER_PENDING: Explanation(
             "Cash is missing: a withdrawal, or a transfer on its way. Entries wait {actual} at most.",

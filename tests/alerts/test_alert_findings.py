@@ -95,6 +95,6 @@ def test_coins_that_leave_a_real_engine_are_told_and_settled_by_resume(tmp_path:
     for _ in range(3):
         told += watched(rig.cycle())
     assert told == ["the stop of BTC/USD is watched by the bot only", "coins of the bot are missing"]
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     told = watched(rig.cycle()) + watched(rig.cycle(after_s=600.0))
     assert told == ["settled: coins missing"]

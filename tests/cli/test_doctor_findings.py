@@ -64,7 +64,7 @@ def test_findings_are_lines_with_what_mends_them(tmp_path: Path) -> None:
         "Nothing is bought while it stands.",
     ]
     assert missing.fix.startswith(
-        "Put them back; or cancel your order that holds them; or `python bot.py resume` books"
+        "Put them back; or cancel your order that holds them; or `python bot.py resume --book-out`"
     )
     assert (foreign.health, foreign.fix) == (Health.OK, "")
 

@@ -63,14 +63,14 @@ def say(*words: str) -> Result:
 
 @pytest.mark.usefixtures("bot")
 def test_resume_says_what_it_accepts() -> None:
-    result = say("resume")
+    result = say("resume", "--book-out")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[-1] == f"Taken. Resumed. {ACCEPTED} `status` shows what came of it."
 
 
 @pytest.mark.usefixtures("bot")
 def test_resume_json_is_one_object_with_what_it_accepts() -> None:
-    result = say("resume", "--reset-drawdown", "--json")
+    result = say("resume", "--reset-drawdown", "--book-out", "--json")
     assert result.exit_code == 0
     document = json.loads(result.stdout)
     text = document.pop("text")
@@ -79,6 +79,7 @@ def test_resume_json_is_one_object_with_what_it_accepts() -> None:
         "mode": "PAPER",
         "accepted": [ACCEPTED],
         "reset_drawdown": True,
+        "book_out": True,
         "by": "running bot",
     }
     assert text.startswith("Taken. Resumed. The drawdown counts from the present equity; this is recorded. Accepted: ")

@@ -96,7 +96,7 @@ def test_coins_moved_away_are_missing_at_the_second_look_and_end_entries(tmp_pat
         "sell them, and they do not count any more"
     )
     assert result.mode is EngineMode.REDUCE_ONLY
-    assert result.reason == "what a venue holds and the ledger do not agree; `status` says what, `resume` accepts it"
+    assert result.reason == "what a venue holds and the ledger do not agree; `status` says what, and what ends it"
     sent = len(rig.venue.submitted)
     rig.venue.hidden_candles.clear()
     rig.next_decision(BTC=103.0, ETH=103.0)
@@ -110,7 +110,7 @@ def test_missing_coins_are_booked_out_by_resume_as_money_that_left(tmp_path: Pat
     take_coins(rig, "0.18009004")
     rig.cycle()
     rig.cycle()
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     result = rig.cycle()
     assert [(out.symbol, out.quantity, out.price) for out in result.coins_out] == [(BTC, D("0.18009004"), D("99.85"))]
     assert codes(result) == []
@@ -131,13 +131,27 @@ def test_coins_that_are_accepted_waits_ten_minutes_for_a_balance_that_was_wrong(
     take_coins(rig, "0.18009004")
     rig.cycle()
     rig.cycle()
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     assert rig.cycle().coins_out == ()
     for _ in range(7):
         assert rig.cycle().coins_out == ()  # 9 minutes after the first look
     assert [out.quantity for out in rig.cycle().coins_out] == [D("0.18009004")]
     assert codes(rig.cycle()) == []
     assert_books_equal_venues(rig)
+
+
+def test_plain_resume_books_nothing_out(tmp_path: Path) -> None:
+    """It may have been said for another reason: what leaves the books is not protected any more."""
+    rig = bought(tmp_path)
+    take_coins(rig, "0.18009004")
+    rig.cycle()
+    rig.cycle()
+    rig.control.put("resume")
+    for _ in range(3):
+        result = rig.cycle()
+    assert codes(result, blocking=True) == [("coins_missing", "BTC")]
+    assert result.coins_out == ()
+    assert rig.engine.state.accepted == {}
 
 
 def test_coins_sold_by_hand_bring_their_money_in_and_leave_the_books_on_resume(tmp_path: Path) -> None:
@@ -148,7 +162,7 @@ def test_coins_sold_by_hand_bring_their_money_in_and_leave_the_books_on_resume(t
     for _ in range(3):
         rig.cycle()
     assert rig.engine.book.deposits_usd == D("117.80")
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     result = rig.cycle()
     # 0.18009004 BTC at the bid of 99.85 leave: 17.981990494 of the 117.80
     assert rig.engine.book.deposits_usd == D("117.80") - D("17.9819904940")
@@ -170,7 +184,7 @@ def test_part_of_the_coins_that_is_gone_leaves_the_rest_protected(tmp_path: Path
     rig.cycle()
     assert [order for order in rig.orders() if order.state is OrderState.REJECTED] == rejected  # nothing is hammered
     rig.cycle(BTC=70.0)  # through the stop: what is there is sold
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     rig.cycle()
     assert_books_equal_venues(rig)
     assert rig.engine.book.positions == {}
@@ -218,11 +232,11 @@ def test_resume_accepts_only_what_was_shown(tmp_path: Path) -> None:
     for order in rig.stops():
         rig.venue.core.cancel(order)
     rig.venue.core.withdraw("BTC", D("0.02"))  # more is gone when the word comes
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     result = rig.cycle()
     assert result.coins_out == ()
     assert detail(result).startswith("0.1 of 0.18009004 BTC are not there")
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     assert [out.quantity for out in rig.cycle().coins_out] == [D("0.10")]
 
 
@@ -235,7 +249,7 @@ def test_sale_of_coins_that_were_booked_out_brings_them_back_first(tmp_path: Pat
     rig.venue.core.withdraw("BTC", D("0.18009004"))
     for _ in range(6):  # while the stop is looked for nothing is taken for gone
         rig.cycle()
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     rig.cycle()
     assert rig.engine.book.positions == {}
     late = Fill(
@@ -268,7 +282,7 @@ def test_coins_whose_price_fell_before_they_were_accepted_are_no_loss(tmp_path: 
     rig.cycle()
     index = rig.engine.performance.index
     rig.cycle(BTC=40.0)
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     result = rig.cycle(BTC=40.0)
     assert [out.price for out in result.coins_out] == [D("99.85")]  # the bid when they were missed first
     assert float(rig.engine.performance.index) == pytest.approx(float(index))
@@ -391,7 +405,7 @@ def test_ledger_deleted_while_a_stop_rests_blocks_entries_until_resume(tmp_path:
     assert rig.engine.entries is not None
     assert rig.refusals() == [("unreconciled", BTC)]
     assert rig.venue.core.open_orders() == resting  # shown, never touched
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     result = rig.cycle()
     assert codes(result, blocking=True) == []
     assert {code for code, _ in codes(result)} == {"foreign_order", "foreign_coins"}
@@ -457,7 +471,7 @@ def test_old_backup_takes_its_lost_orders_and_fills_in_again(tmp_path: Path) -> 
     assert_protected(rig)
     assert_books_equal_venues(rig)
     assert_orders_equal_venues(rig)
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     assert codes(rig.cycle(), blocking=True) == []
 
 
@@ -467,7 +481,7 @@ def test_old_backup_uses_no_number_that_the_lost_part_may_have_used(tmp_path: Pa
     used = {order.client_order_id for order in rig.orders()}
     put_back(rig, copy)
     rig.cycle()
-    rig.control.put("resume")
+    rig.control.put("resume", book_out=True)
     rig.control.put("flatten")
     rig.cycle()
     assert rig.engine.book.positions == {}

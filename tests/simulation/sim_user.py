@@ -37,9 +37,10 @@ class User:
         if self._resumes_in > 0:
             self._resumes_in -= 1
             if self._resumes_in == 0:
-                self.world.control.put("resume", reset_drawdown=self.chance.random() < 0.5)
+                reset = self.chance.random() < 0.5
+                self.world.control.put("resume", reset_drawdown=reset, book_out=self.by_hand)
         elif self.world.checker.needs_resume() and self.chance.random() < 0.15:
-            self.world.control.put("resume", reset_drawdown=True)
+            self.world.control.put("resume", reset_drawdown=True, book_out=self.by_hand)
         if self.chance.random() >= ACTS_PER_CYCLE:
             return
         act = self.chance.choice(self.acts)

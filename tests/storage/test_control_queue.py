@@ -64,7 +64,7 @@ def test_commands_of_the_same_moment_both_wait(queue: ControlQueue) -> None:
     [
         ("explode", {}),
         ("halt", {"reset_drawdown": True}),
-        ("resume", {}),
+        ("resume", {"book_out": 1}),
         ("resume", {"reset_drawdown": "yes"}),
         ("resume", {"reset_drawdown": True, "why": "x"}),
     ],

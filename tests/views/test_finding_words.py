@@ -39,9 +39,9 @@ def test_finding_is_shown_with_since_when_what_is_done_and_what_to_do() -> None:
         "   Coins of the bot are missing on coinbase (BTC/USD), since 2026-03-02 13:42 UTC.",
         "      The books hold 0.0002, the venue 0.0001: 0.0001 worth $10.00 are missing.",
         "      They do not count any more, nothing is bought anywhere; what is there stays protected.",
-        "      Do: Put them back; or cancel your order that holds them; or `python bot.py resume` books them "
-        "out like a withdrawal, at the price when they were missed (tax lots show them as moved out, also",
-        "      where you sold).",
+        "      Do: Put them back; or cancel your order that holds them; or `python bot.py resume --book-out` "
+        "takes them out like a withdrawal, at the price when they were missed (tax lots show them as moved",
+        "      out, also where you sold).",
     ]
 
 
@@ -73,7 +73,7 @@ def test_screen_that_is_low_keeps_the_findings() -> None:
 
 
 def test_resume_accepts_what_blocks_and_nothing_else() -> None:
-    [text] = accepted_words([a_finding("foreign_coins"), a_finding(), a_finding("outcome_unknown")])
+    [text] = accepted_words([a_finding("foreign_coins"), a_finding(), a_finding("outcome_unknown")], book_out=True)
     assert text == (
         "Accepted: coins of the bot are missing on coinbase (BTC/USD), since 2026-03-02 13:42 UTC: it is booked out "
         "like a withdrawal, no sooner than ten minutes after it was missed. "
