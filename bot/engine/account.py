@@ -21,6 +21,9 @@ FALLBACK_FEES_VALID_FOR = timedelta(hours=1)
 CLOSED_FOR = timedelta(minutes=10)
 """So long is a market taken for closed before it is asked about again: stops must rise, and exits wait."""
 
+CONFIRMED_AFTER = timedelta(seconds=30)
+"""So far apart are two looks at a balance: it is not read at the same instant as the fills, and may be stale once."""
+
 PositionKey = tuple[str, str]
 """(account, symbol)."""
 
@@ -144,13 +147,17 @@ class Account:
         off_peg = self.usdc_is_off_peg and instrument.quote == "USDC"
         return cash >= instrument.min_cost, instrument.is_open, not off_peg, cash
 
+    def taken_usd(self, market: str, notional_usd: float) -> float:
+        """What a purchase may take: a venue holds the worst fee, the taker's."""
+        fee_frac = self.rules[market].fee_out if market in self.rules else 0.0
+        return notional_usd * (1.0 + fee_frac)
+
     def spend(self, market: str, notional_usd: float) -> None:
-        """Count what an order is about to take; a venue holds the worst fee, the taker's."""
+        """Count what an order is about to take."""
         if market not in self.rules:  # its market has gone since: nothing is bought there any more
             return
         quote = self.instruments[market].quote
-        taken = notional_usd * (1.0 + self.rules[market].fee_out)
-        self.spent[quote] = self.spent.get(quote, 0.0) + taken
+        self.spent[quote] = self.spent.get(quote, 0.0) + self.taken_usd(market, notional_usd)
 
     def round_trip_cost(self, market: str) -> float:
         """Both fees and half the spread that a sale crosses, as a share of the amount."""

@@ -114,6 +114,7 @@ class EntryKeeper:
             if order.client_order_id in self._desk.absent:
                 if wanted and order.symbol in account.tickers:
                     self._desk.send_again(account, order, now)
+                    account.spend(order.symbol, float(order.remaining * (order.price or 0)))
                 else:
                     self._desk.give_up(order, now)
 

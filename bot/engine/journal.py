@@ -98,12 +98,11 @@ class OrderJournal:
         return sum(ours, Decimal(0))
 
     def doubtful_usd(self, account: str, quote: str = "") -> float:
-        """Cash, of one asset or of all, that entries of unknown outcome may have taken: it counts as spent."""
+        """Cash, of one asset or of all, that entries of unknown outcome may have taken, fee included: it is spent."""
         return sum(
-            float(order.remaining * (order.price or Decimal(0)))
+            self._accounts[account].taken_usd(order.symbol, float(order.remaining * (order.price or Decimal(0))))
             for order in self.live(account, purpose=Purpose.ENTRY)
-            if order.state in (OrderState.UNKNOWN, OrderState.IN_FLIGHT)
-            and order.symbol.endswith(f"/{quote}" if quote else "")
+            if order.state in _IN_DOUBT and order.symbol.endswith(f"/{quote}" if quote else "")
         )
 
     def balance_tells(self, account: Account, order: Order, now: datetime) -> bool:
