@@ -15,7 +15,7 @@ from datetime import UTC, date
 from decimal import Decimal, localcontext
 
 from bot.books.positions import EXACT, MOVED, Position, Trade, bought, closed, quote_asset, sold
-from bot.domain.account import CoinsOut, Fill, Flow, Liquidity
+from bot.domain.account import BookEvent, CoinsOut, DustEvent, Fill, Flow, Liquidity
 from bot.domain.errors import InvariantError
 from bot.domain.orders import Side
 
@@ -75,6 +75,18 @@ class Book:
     """By (account, symbol)."""
     days: dict[date, DayResult] = field(default_factory=dict)
     """By UTC day; days without a fill are absent."""
+
+    def apply(self, event: BookEvent, purpose: str = "") -> None:
+        """Count one event of any kind; ``purpose`` is that of a fill's order. Raises InvariantError."""
+        match event:
+            case Flow():
+                self.apply_flow(event)
+            case Fill():
+                self.apply_fill(event, purpose)
+            case DustEvent():
+                self.book_dust(event.account, event.symbol)
+            case CoinsOut():
+                self.apply_coins_out(event)
 
     def apply_flow(self, flow: Flow) -> None:
         """Count quote cash that came or went from outside."""

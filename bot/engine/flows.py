@@ -1,4 +1,4 @@
-"""Deposits and withdrawals: a balance change that no fill explains, seen in two cycles."""
+"""Deposits and withdrawals: a balance change that no fill explains, at two looks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from decimal import Decimal
 
 from bot.books.book import Book
 from bot.domain.account import Flow
-from bot.engine.account import Account, key_text
+from bot.engine.account import CONFIRMED_AFTER, Account, key_of, key_text
 from bot.engine.desk import OrderDesk
 from bot.engine.state import EngineState, parse_time
 
 TOLERANCE = Decimal("0.01")
 """Smaller differences are rounding of the venue, not somebody's transfer."""
 
-CONFIRMED_AFTER = timedelta(seconds=30)
-"""So far apart are the two looks: a balance may be stale for one of them, and its fill listed after it."""
 LARGE_OUTFLOW_FRAC = 0.05
 TRANSFER_WINDOW = timedelta(hours=24)
 MATCH_FRAC = 0.02
@@ -31,14 +29,17 @@ class FlowDetector:
         self._book = book
         self._desk = desk
         self._state = state
+        for name in list(state.unexplained):
+            if key_of(name)[0] not in accounts:  # the settings have left it out: nobody can look a second time
+                self._forget(name)
 
     def detect(self, now: datetime, equity: float, *, older_than_books: Collection[str] = ()) -> Iterator[Flow]:
         """Give the flows that are certain now, oldest account first; the caller books each before the next.
 
-        The opening balance of an account counts at once; a later difference must stand unchanged in
-        two cycles, because balances and fills are not read at the same instant. An account is open
-        only when its balance has been booked: a crash in between must not make a deposit of it. The first
-        sight outlives the process: else a bot that is started for one cycle at a time would never see a second.
+        The opening balance of an account counts at once; a later difference must stand unchanged at two looks
+        that are ``CONFIRMED_AFTER`` apart, because balances and fills are not read at the same instant. An account is
+        open only when its balance has been booked: a crash in between must not make a deposit of it. The first sight
+        outlives the process: else a bot that is started for one cycle at a time would never see a second.
         While nobody knows what an order has moved, a difference says nothing: it may be that order's. Nor does it for
         the accounts whose balances are ``older_than_books``: a fill has come in since they were read.
         """

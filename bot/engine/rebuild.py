@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from bot.books.book import Book
 from bot.books.positions import Position
-from bot.domain.account import CoinsOut, DustEvent, Flow
+from bot.domain.account import Fill
 from bot.engine.account import key_text
 from bot.engine.desk import OrderDesk
 from bot.engine.protect import is_entering
@@ -25,14 +25,8 @@ def rebuilt_book(ledger: Ledger, state: EngineState) -> Book:
     """Apply every fill, flow and write-off of the ledger, and the remembered R of each position."""
     book = Book()
     for event in ledger.book_events():
-        if isinstance(event, Flow):
-            book.apply_flow(event)
-            continue
-        if isinstance(event, DustEvent):
-            book.book_dust(event.account, event.symbol)
-            continue
-        if isinstance(event, CoinsOut):
-            book.apply_coins_out(event)
+        if not isinstance(event, Fill):
+            book.apply(event)
             continue
         order = ledger.order(event.client_order_id)
         book.apply_fill(event, order.purpose if order is not None else "")

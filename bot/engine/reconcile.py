@@ -15,14 +15,12 @@ from bot.books.book import Book
 from bot.domain.account import CoinsOut
 from bot.domain.finding import Finding, FindingCode
 from bot.domain.orders import OrderReport, OrderState, Side
-from bot.engine.account import Account, key_of, key_text
+from bot.engine.account import CONFIRMED_AFTER, Account, key_of, key_text
 from bot.engine.desk import OrderDesk
 from bot.engine.lost_orders import is_of_a_bot
 from bot.engine.state import EngineState, FindingState, parse_time
 from bot.engine.wealth import Wealth
 
-CONFIRMED_AFTER = timedelta(seconds=30)
-"""Balances and fills are not read at the same instant: coins are missing when two looks so far apart miss them."""
 BOOKED_OUT_AFTER = timedelta(minutes=10)
 """What the user has accepted leaves the books no sooner after it was missed first: a balance may be wrong for a while,
 and coins that have left the books are not protected any more when it is right again."""
@@ -61,6 +59,9 @@ class Reconciler:
         for name, finding in list(state.findings.items()):
             if finding.account not in accounts:  # the settings have left it out: nobody can look there any more
                 del state.findings[name]
+        for name in list(state.short_since):  # a first look has no second one there; it begins anew with the account
+            if key_of(name)[0] not in accounts:
+                del state.short_since[name]
 
     def is_due(self, account: Account, now: datetime) -> bool:
         """Whether everything of an account is to be compared: also while coins are missed, or after a step back."""

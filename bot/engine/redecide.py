@@ -86,7 +86,8 @@ class Redecider:
             if "candidate_price" in details:
                 differences += _order_differences(coin, intent, record)
         except (KeyError, ValueError, TypeError, ArithmeticError, AssertionError) as e:
-            differences = [f"what is stored with it cannot be used ({e!r})"]
+            what = f"{e.args[0]!r} is missing" if isinstance(e, KeyError) else str(e) or "it contradicts itself"
+            differences = [f"what is stored with it cannot be used: {what}"]
         return Redecided(Depth.WHOLE, differences=tuple(differences))
 
     def _history(self, source: str, record: DecisionRecord) -> History | None:

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bot.books.book import Book
-from bot.domain.account import BookEvent, CoinsOut, Fill, Flow
 from bot.domain.snapshot import Snapshot
 from bot.storage.ledger_audit import LedgerAudit
 from bot.views.ledger_checked import Checked, attempt, checked, counted, read_snapshot
@@ -54,7 +53,7 @@ def _books(audit: LedgerAudit) -> Checked:
     if snapshot is not None and not _differences(book, snapshot):
         agreed = 0
     for count, event in enumerate(events, start=1):
-        _apply(book, event)  # asserts that cash, flows, profit, fees and costs balance
+        book.apply(event)  # asserts that cash, flows, profit, fees and costs balance
         if snapshot is not None and not _differences(book, snapshot):
             agreed = count
     looked_at = counted(len(events), "event")
@@ -71,18 +70,6 @@ def _books(audit: LedgerAudit) -> Checked:
         return checked("books", looked_at, _differences(book, snapshot))
     which = f"all but the newest {len(newer)}" if newer else "they"
     return checked("books", looked_at, [], holds=f"{holds}; {which} equal what the last cycle stored")
-
-
-def _apply(book: Book, event: BookEvent) -> None:
-    match event:
-        case Flow():
-            book.apply_flow(event)
-        case Fill():
-            book.apply_fill(event)
-        case CoinsOut():
-            book.apply_coins_out(event)
-        case _:
-            book.book_dust(event.account, event.symbol)
 
 
 def _differences(book: Book, snapshot: Snapshot) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.books.book import Book
-from bot.domain.account import CoinsOut, Fill, Flow
+from bot.domain.account import Fill
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.modes import ledger_path
 
@@ -16,15 +16,7 @@ def recorded_book(reader: LedgerReader) -> Book:
     purposes = {order.client_order_id: order.purpose.value for order in reader.orders()}
     book = Book()
     for event in reader.book_events():
-        match event:
-            case Flow():
-                book.apply_flow(event)
-            case Fill():
-                book.apply_fill(event, purposes.get(event.client_order_id, ""))
-            case CoinsOut():
-                book.apply_coins_out(event)
-            case _:
-                book.book_dust(event.account, event.symbol)
+        book.apply(event, purposes.get(event.client_order_id, "") if isinstance(event, Fill) else "")
     return book
 
 

@@ -67,19 +67,10 @@ def event_lists(draw: st.DrawFn) -> list[BookEvent]:
     return events
 
 
-def _apply(book: Book, event: BookEvent) -> None:
-    if isinstance(event, Fill):
-        book.apply_fill(event, PURPOSE)
-    elif isinstance(event, Flow):
-        book.apply_flow(event)
-    else:
-        book.book_dust(event.account, event.symbol)
-
-
 def _book_of(events: list[BookEvent]) -> Book:
     book = Book()
     for event in events:
-        _apply(book, event)
+        book.apply(event, PURPOSE)
     return book
 
 
@@ -104,7 +95,7 @@ def _sums(events: list[BookEvent]) -> tuple[dict[tuple[str, str], Fraction], ...
 def test_book_any_events_balance_at_every_prefix(events: list[BookEvent]) -> None:
     book = Book()
     for count, event in enumerate(events, start=1):
-        _apply(book, event)
+        book.apply(event, PURPOSE)
         cash, flows, fees = _sums(events[:count])
         assert {key: Fraction(value) for key, value in book.cash.items()} == cash
         for key, quote in book.quote.items():

@@ -158,6 +158,22 @@ def test_account_that_is_added_later_brings_its_opening_balance(tmp_path: Path) 
     assert both.engine.performance.index == 1
 
 
+@pytest.mark.parametrize("left_out", [True, False])
+def test_cash_that_is_missing_on_an_account_left_out_blocks_nothing(tmp_path: Path, left_out: bool) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "100", "kraken": "80"})
+    rig.venue.hidden_candles.add(BTC)  # nothing is decided yet
+    rig.first_cycle()
+    rig.venues["kraken"].core.withdraw("USD", D(1))
+    rig.cycle()  # the first look
+    if left_out:
+        rig.venues.pop("kraken")
+    rig.restart()
+    rig.venue.hidden_candles.clear()
+    rig.cycle(after_s=10.0)
+    assert rig.refusals() == ([] if left_out else [("transfer_pending", BTC)])
+    assert len(rig.entries()) == (1 if left_out else 0)
+
+
 # -- transfers
 
 

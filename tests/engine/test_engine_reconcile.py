@@ -104,6 +104,27 @@ def test_coins_moved_away_are_missing_at_the_second_look_and_end_entries(tmp_pat
     assert len(rig.venue.submitted) == sent  # neither a stop nor a sale of what is not there
 
 
+def test_coins_missed_once_on_an_account_left_out_block_nothing(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, cash={"coinbase": "100", "kraken": "100"}, coins=("BTC", "ETH"))
+    for venue in rig.venues.values():
+        venue.hidden_candles.add(ETH)  # so that it is decided later
+    rig.entered(BTC=99.0)
+    [held] = {name for name, _ in rig.engine.book.positions}
+    gone = rig.venues[held]
+    for order in rig.stops():
+        gone.core.cancel(order)
+    gone.core.withdraw("BTC", rig.engine.book.positions[held, BTC].quantity)
+    rig.cycle()  # the first look
+    assert rig.engine.reconciler.is_short
+    rig.venues.pop(held)
+    rig.restart()
+    for venue in rig.venues.values():
+        venue.hidden_candles.clear()
+    rig.cycle(after_s=10.0)
+    assert not rig.engine.reconciler.is_short
+    assert [order.symbol for order in rig.entries()] == [ETH]
+
+
 def test_missing_coins_are_booked_out_by_resume_as_money_that_left(tmp_path: Path) -> None:
     rig = bought(tmp_path)
     index = rig.engine.performance.index

@@ -135,7 +135,7 @@ def test_unusable_details_are_told_not_raised(entry: Entry, value: str | None) -
             maker.again(changed(record, **{name: value}))
     details = {name: kept for name, kept in record.details.items() if name != "rules_fee_in"}
     found = maker.again(replace(record, details=details))
-    assert found.differences == ("what is stored with it cannot be used (KeyError('rules_fee_in'))",)
+    assert found.differences == ("what is stored with it cannot be used: 'rules_fee_in' is missing",)
 
 
 @pytest.mark.parametrize("column", ["high", "low", "close"])

@@ -34,7 +34,6 @@ from kraken_keys import ApiKey
 from wire import Reply
 
 from bot.books.book import Book
-from bot.domain.account import CoinsOut, DustEvent, Fill, Flow
 from bot.domain.market import Candle
 from bot.domain.orders import FINAL_STATES
 from bot.storage.ledger import SqliteLedger
@@ -362,15 +361,7 @@ def book_in(folder: Path) -> Book:
     with _ledger(folder) as ledger:
         book = Book()
         for event in ledger.book_events():
-            match event:
-                case Fill():
-                    book.apply_fill(event)
-                case Flow():
-                    book.apply_flow(event)
-                case DustEvent():
-                    book.book_dust(event.account, event.symbol)
-                case CoinsOut():
-                    book.apply_coins_out(event)
+            book.apply(event)
         return book
 
 

@@ -17,7 +17,7 @@ import pytest
 from bot.books.book import Book
 from bot.bootstrap import Session, open_simulated
 from bot.clock import StopSignal
-from bot.domain.account import Fill, Flow
+from bot.domain.account import Fill
 from bot.domain.orders import Order, OrderType, Purpose, Side
 from bot.engine.engine import CycleResult
 from bot.engine.runner import run_engine
@@ -115,12 +115,7 @@ def assert_books_equal_the_accounts(folder: Path) -> Book:
     with reader(folder) as ledger:
         purposes = {order.client_order_id: order.purpose for order in ledger.orders()}
         for event in ledger.book_events():
-            if isinstance(event, Flow):
-                book.apply_flow(event)
-            elif isinstance(event, Fill):
-                book.apply_fill(event, purposes[event.client_order_id])
-            else:
-                book.book_dust(event.account, event.symbol)
+            book.apply(event, purposes[event.client_order_id] if isinstance(event, Fill) else "")
     by_books: dict[tuple[str, str], Decimal] = {key: cash for key, cash in book.cash.items() if cash}
     bought = [(key, position.quantity) for key, position in book.positions.items()]
     bought += [(key, dust.quantity) for key, dust in book.dust.items()]
