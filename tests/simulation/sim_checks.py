@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +20,7 @@ from sim_limits import Limits
 from bot.domain.account import Fill
 from bot.domain.orders import FINAL_STATES, Order, OrderState, Purpose, Side
 from bot.engine.engine import CycleResult
+from bot.engine.state import parse_time
 from bot.ports import Accepted, Outcome
 from bot.scaling.ladder import SCALING_TIERS
 from bot.scaling.state import TierState
@@ -32,6 +35,7 @@ BARE_MOST = 2
 """Cycles in which the venue answered and nothing else hindered, until a position must be protected."""
 SHORT_BELIEVED_CYCLES = 6
 STALE_FELT_CYCLES = 12
+SENT_AGAIN_SETTLES = timedelta(seconds=90)
 DOUBTFUL = (OrderState.UNKNOWN, OrderState.IN_FLIGHT)
 
 
@@ -363,8 +367,8 @@ class Checker:
         return is_entering and len(resting) == 1
 
     def _there(self, key: Key, ours: Decimal) -> Decimal:
-        """What the books hold of a coin and is there; the rest has been moved or sold by hand."""
-        total = self.world.exchanges[key[0]].total(key[1].partition("/")[0])
+        """What the books hold of a coin and is there; the rest has been moved or sold by hand, or is held to be."""
+        total = self.world.exchanges[key[0]].within_reach(key[1])
         if total >= ours:
             self._short.pop(key, None)
             return ours
@@ -415,7 +419,7 @@ class Checker:
         outs = sum(self._outs.values(), D(0))
         changed, self._outs_before = outs != self._outs_before, outs
         return changed or any(
-            self.owned((name, symbol)) > exchange.total(symbol.partition("/")[0])
+            self.owned((name, symbol)) > exchange.within_reach(symbol)
             for name, exchange in self.world.exchanges.items()
             for symbol in exchange.net
         )
@@ -453,13 +457,18 @@ class Checker:
         return len(self.violations) == before
 
     def _waits_rightly(self, name: str) -> bool:
-        """Whether the user has moved coins and cash as an order of unknown outcome would have: for an hour it waits."""
-        engine = self.world.engine
+        """Whether the user has moved coins and cash as an order of unknown outcome would have: for an hour it waits.
+
+        Then it is sent once more, and where the venue rejects that two looks have to miss it again.
+        """
+        engine, now = self.world.engine, self.world.now()
         account, desk = engine.accounts[name], engine.desk
-        return any(
-            order.state is OrderState.UNKNOWN and desk.balance_tells(account, order, self.world.now())
-            for order in desk.live(name)
-        )
+        for order in desk.live(name):
+            sent_again = parse_time(engine.state.sent_again.get(order.client_order_id, ""))
+            since = now if sent_again is not None and now - sent_again < SENT_AGAIN_SETTLES else order.created_at
+            if order.state is OrderState.UNKNOWN and desk.balance_tells(account, replace(order, created_at=since), now):
+                return True
+        return False
 
     def _in_doubt(self, name: str) -> bool:
         world = self.world

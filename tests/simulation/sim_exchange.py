@@ -271,6 +271,15 @@ class SimExchange:
     def total(self, asset: str) -> Decimal:
         return self.core.holding(asset).total
 
+    def within_reach(self, symbol: str) -> Decimal:
+        """Coins of a symbol that no sale of the user's holds: an order of his that was filled in part rests on."""
+        held = (
+            order.remaining
+            for order in self.core.live_orders()
+            if order.asked.symbol == symbol and order.asked.side is Side.SELL and order.order_id not in self.bot_orders
+        )
+        return self.total(symbol.partition("/")[0]) - sum(held, D(0))
+
     def note_fills(self) -> None:
         """Count the bot's own fills, and draw when each is listed."""
         fills = self.core.fills()
