@@ -42,7 +42,7 @@ class Edge(NamedTuple):
     used: float
     """A quarter of the shrunken fraction."""
     constrained: float
-    """Largest fraction that keeps the chance of the drawdown limit at 10 %."""
+    """Largest fraction up to ``used`` that keeps the chance of the drawdown limit at 10 %."""
     chance: float
     """Probability that the edge is above zero."""
     win_rate: float
@@ -133,13 +133,14 @@ def edge_of_results(results: Sequence[float], weights: Sequence[float], max_draw
     deviation = math.sqrt(max(0.0, moment - mean * mean) / (total + 1.0))
     full = max(0.0, mean / moment)
     shrink = baker_mchale(mean, deviation)
+    used = KELLY_FRACTION * shrink * full
     return Edge(
         mean,
         deviation,
         full,
         shrink,
-        KELLY_FRACTION * shrink * full,
-        constrained_by_results(results, weights, max_drawdown) if mean > 0.0 else 0.0,
+        used,
+        constrained_by_results(results, weights, max_drawdown, used) if mean > 0.0 else 0.0,
         0.5 * math.erfc(-mean / deviation / math.sqrt(2.0)),
         math.nan,
         math.nan,
@@ -171,28 +172,40 @@ def constrained_fraction(win_rate: float, payoff: float, max_drawdown: float) ->
     return low
 
 
-def constrained_by_results(results: Sequence[float], weights: Sequence[float], max_drawdown: float) -> float:
-    """Solve E (1 + f R)^-lambda = 1 as ``constrained_fraction`` does, over results and the imagined trades."""
+def constrained_by_results(
+    results: Sequence[float], weights: Sequence[float], max_drawdown: float, asked: float
+) -> float:
+    """Largest share at risk up to ``asked`` with E (1 + f R)^-lambda <= 1, over results and the imagined trades.
+
+    As in ``constrained_fraction``; the mean is convex in f and 1 at 0: one look tells whether ``asked`` will do.
+    """
     power = -drawdown_exponent(max_drawdown)
-    prior_wins = PRIOR_TRADES / (1.0 + PRIOR_PAYOFF)
     total = PRIOR_TRADES
     worst = 1.0
     for i in range(len(results)):
         total += weights[i]
         worst = max(worst, -results[i])
+    if asked * worst < 1.0 and wealth_moment(results, weights, asked, power) < total:
+        return asked
     low = 0.0
     high = 1.0 / worst  # there the worst result costs everything
     for _ in range(BISECTION_STEPS):
         middle = 0.5 * (low + high)
-        mean = prior_wins * (1.0 + middle * PRIOR_PAYOFF) ** power
-        mean += (PRIOR_TRADES - prior_wins) * (1.0 - middle) ** power
-        for i in range(len(results)):
-            mean += weights[i] * (1.0 + middle * results[i]) ** power
-        if mean < total:
+        if wealth_moment(results, weights, middle, power) < total:
             low = middle
         else:
             high = middle
     return low
+
+
+def wealth_moment(results: Sequence[float], weights: Sequence[float], share: float, power: float) -> float:
+    """Weighted sum of (1 + f R)^power over results and the imagined trades, at the share ``f`` at risk."""
+    prior_wins = PRIOR_TRADES / (1.0 + PRIOR_PAYOFF)
+    total = prior_wins * math.pow(1.0 + share * PRIOR_PAYOFF, power)
+    total += (PRIOR_TRADES - prior_wins) * math.pow(1.0 - share, power)
+    for i in range(len(results)):
+        total += weights[i] * math.pow(1.0 + share * results[i], power)
+    return total
 
 
 def edge_brake(trades: int, chance: float) -> float:

@@ -117,7 +117,7 @@ def test_edge_of_results_with_two_outcomes_has_the_same_mean_and_shrink(row: tup
     assert many.mean == pytest.approx(two.mean, abs=1e-12)
     assert many.deviation == pytest.approx(two.deviation, abs=1e-12)
     assert many.shrink == pytest.approx(two.shrink, abs=1e-12)
-    assert many.constrained == pytest.approx(two.constrained, abs=1e-12)
+    assert many.constrained == pytest.approx(min(two.constrained, many.used), abs=1e-12)
     assert many.chance == pytest.approx(two.chance, abs=0.02)  # a normal instead of a beta distribution
 
 
@@ -239,12 +239,24 @@ def test_drawdown_exponent_of_the_least_limit() -> None:
     ],
 )
 def test_constrained_by_results_solves_its_equation(results: list[float], weights: list[float], limit: float) -> None:
-    share = kelly.constrained_by_results(results, weights, limit)
+    share = kelly.constrained_by_results(results, weights, limit, math.inf)
     assert 0.001 < share < 1.0 / max(1.0, -min(results))
     power = math.log(0.10) / -math.log(1.0 - limit)
     everything = [*zip(results, weights, strict=True), (1.8, 20.0 / 2.8), (-1.0, 20.0 * 1.8 / 2.8)]
     mean = sum(weight * (1.0 + share * result) ** power for result, weight in everything)
     assert mean == pytest.approx(sum(weight for _, weight in everything), rel=1e-9)
+
+
+@pytest.mark.parametrize("asked_part", [0.01, 0.5, 0.999, 1.001, 2.0, 50.0])
+@pytest.mark.parametrize("results", [[1.5, -4.0], [0.5, -0.5], [10.0, -1.0]])
+def test_constrained_by_results_is_what_was_asked_or_the_most_that_is_allowed(
+    results: list[float], asked_part: float
+) -> None:
+    weights = [30.0, 1.0]
+    most = kelly.constrained_by_results(results, weights, 0.12, math.inf)
+    asked = asked_part * most
+    share = kelly.constrained_by_results(results, weights, 0.12, asked)
+    assert share == (asked if asked_part < 1.0 else most)
 
 
 @given(win_rate=st.floats(0.36, 0.95), payoff=st.floats(1.8, 6.0), limit=st.floats(0.01, 0.3))
