@@ -1,0 +1,194 @@
+"""The limits, the tier and what is noted of each cycle: ``books/performance``, ``engine/guards`` and ``engine/tiers``.
+
+These functions take rows, not the whole book: they run at every bar, and what a call is handed costs time.
+"""
+
+from collections.abc import MutableSequence, Sequence
+
+from bot.backtest.layout import (
+    ACTIVATED,
+    ALLOCATION,
+    BELOW,
+    CASH,
+    CLOSED,
+    CYCLES,
+    DAY,
+    DAY_LOSS,
+    DAY_START,
+    DAYS_SEEN,
+    DRAWDOWN,
+    DRAWDOWNS,
+    EQUITY,
+    EXPOSURE_SUM,
+    FIRST_DAY,
+    HALF_NEXT,
+    HALTED,
+    INDEX,
+    LOSS_DAY,
+    LOSS_DAYS,
+    MARKS,
+    MARKS_KEPT,
+    MONEY_UNITS,
+    MS_PER_DAY,
+    MS_PER_HOUR,
+    PEAK,
+    RECORD_CLOSED,
+    RECORD_DAY,
+    RECORD_MS,
+    RECORD_READ,
+    ROLLING,
+    STREAK,
+    STREAK_FROM_MS,
+    STREAK_UNTIL_MS,
+    STREAKS,
+    TIER,
+    TIER_CHANGES,
+    WORST_DRAWDOWN,
+    Terms,
+)
+from bot.decide.exits import TRAIL, TRAIL_TIGHT
+
+DOWNGRADE_FRAC = 0.95
+STREAK_PAUSE_MS = MS_PER_DAY
+
+
+def guard(
+    terms: Terms,
+    total: MutableSequence[int],
+    rate: MutableSequence[float],
+    mark_ms: MutableSequence[int],
+    mark: MutableSequence[float],
+    money: int,
+    now_ms: int,
+) -> None:
+    """Measure the account and remember the limits that were reached."""
+    rate[EQUITY] = money / MONEY_UNITS
+    measure(total, rate, mark_ms, mark, rate[EQUITY] / terms.equity_usd, now_ms)
+    if terms.strategy == ALLOCATION or terms.exit_rule in (TRAIL, TRAIL_TIGHT):
+        note_record(total, now_ms)
+    latch(
+        terms.min_equity,
+        terms.daily_loss,
+        terms.max_drawdown,
+        terms.max_losses,
+        total,
+        rate,
+        now_ms,
+    )
+
+
+def measure(
+    total: MutableSequence[int],
+    rate: MutableSequence[float],
+    mark_ms: MutableSequence[int],
+    mark: MutableSequence[float],
+    index: float,
+    now_ms: int,
+) -> None:
+    """Mark the index: drawdown, and the loss of the day or of 24 hours, as ``books/performance`` does."""
+    day = now_ms // MS_PER_DAY
+    if total[DAY] != day:
+        rate[DAY_START] = rate[INDEX]
+        total[DAY] = day
+    rate[INDEX] = index
+    rate[PEAK] = max(rate[PEAK], index)
+    marks = total[MARKS]
+    newest = (marks - 1) % MARKS_KEPT
+    if marks == 0 or mark_ms[newest] // MS_PER_HOUR != now_ms // MS_PER_HOUR:
+        mark_ms[marks % MARKS_KEPT] = now_ms
+        mark[marks % MARKS_KEPT] = index
+        marks += 1
+        total[MARKS] = marks
+        rolling = max(total[ROLLING], marks - MARKS_KEPT)
+        total[ROLLING] = rolling
+    rolling = total[ROLLING]
+    while rolling + 1 < marks and mark_ms[(rolling + 1) % MARKS_KEPT] <= now_ms - MS_PER_DAY:
+        rolling += 1
+        total[ROLLING] = rolling
+    fallen = fall(rate[PEAK], index)
+    rate[DRAWDOWN] = fallen
+    rate[WORST_DRAWDOWN] = max(rate[WORST_DRAWDOWN], fallen)
+    rate[DAY_LOSS] = max(fall(rate[DAY_START], index), fall(mark[rolling % MARKS_KEPT], index))
+
+
+def fall(start: float, end: float) -> float:
+    """How far an index has fallen, a fraction; in percent in between, as the books say it."""
+    return max(0.0, 100.0 * (1.0 - end / start)) / 100.0
+
+
+def note_record(total: MutableSequence[int], now_ms: int) -> None:
+    """Note when the closed trades would be read: once a day and once per trade, as they age by days."""
+    day = now_ms // MS_PER_DAY
+    if total[RECORD_CLOSED] != total[CLOSED] or total[RECORD_DAY] != day:
+        total[RECORD_CLOSED] = total[CLOSED]
+        total[RECORD_DAY] = day
+        total[RECORD_MS] = now_ms
+        total[RECORD_READ] = 0
+
+
+def latch(
+    min_equity: float,
+    daily_loss: float,
+    max_drawdown: float,
+    max_losses: int,
+    total: MutableSequence[int],
+    rate: MutableSequence[float],
+    now_ms: int,
+) -> None:
+    """Remember the limits that were reached."""
+    if rate[EQUITY] >= min_equity:
+        total[ACTIVATED] = 1
+    if not rate[DAY_LOSS] < daily_loss and total[LOSS_DAY] != total[DAY]:
+        total[LOSS_DAY] = total[DAY]
+        total[LOSS_DAYS] += 1
+    if not rate[DRAWDOWN] < max_drawdown and total[HALTED] == 0:
+        total[HALTED] = 1
+        total[DRAWDOWNS] += 1
+    if total[STREAK] >= max_losses:
+        total[STREAK_UNTIL_MS] = now_ms + STREAK_PAUSE_MS
+        total[STREAK_FROM_MS] = now_ms + 1  # a loss of this very moment is forgiven too
+        total[STREAK] = 0
+        total[HALF_NEXT] = 1
+        total[STREAKS] += 1
+    floor = min_equity * (1.0 - max_drawdown) if total[ACTIVATED] else min_equity
+    total[BELOW] = 0 if rate[EQUITY] >= floor else 1
+
+
+def check_tier(terms: Terms, total: MutableSequence[int], equity: float) -> None:
+    """Move the account to the rung where its equity belongs, as ``scaling/transitions`` does."""
+    tier = tier_after(terms.tier_start, terms.activation, total[TIER], equity)
+    if tier != total[TIER]:
+        total[TIER] = tier
+        total[TIER_CHANGES] += 1
+
+
+def tier_after(starts: Sequence[float], activation: float, tier: int, equity: float) -> int:
+    """Return the rung that follows rung ``tier`` (-1: none yet) at ``equity``; ``starts`` ascend."""
+    if tier < 0 and equity < activation:
+        return tier
+    reached = 0
+    for rung in range(len(starts)):
+        if starts[rung] <= max(equity, activation):
+            reached = rung
+    if reached < tier and equity >= DOWNGRADE_FRAC * starts[tier]:
+        return tier
+    return reached
+
+
+def note_cycle(
+    total: MutableSequence[int],
+    rate: MutableSequence[float],
+    day_equity: MutableSequence[float],
+    day_exposure: MutableSequence[float],
+    money: int,
+    now_ms: int,
+) -> None:
+    """Keep what a cycle leaves: equity and exposure of the day."""
+    exposure = 1.0 - total[CASH] / money if money > 0 else 0.0
+    rate[EXPOSURE_SUM] += exposure
+    rate[CYCLES] += 1.0
+    day = now_ms // MS_PER_DAY - total[FIRST_DAY]
+    if day >= total[DAYS_SEEN]:
+        total[DAYS_SEEN] = day + 1
+    day_equity[day] = rate[EQUITY]
+    day_exposure[day] = exposure

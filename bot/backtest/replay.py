@@ -1,0 +1,149 @@
+"""The whole run: a cycle at every bar, and a short way through the bars at which nothing can happen."""
+
+import math
+
+from bot.backtest.cycle import run_cycle
+from bot.backtest.entries import rules_of
+from bot.backtest.guard import check_tier, guard, note_cycle
+from bot.backtest.layout import (
+    BID,
+    BOUGHT,
+    BREAKOUT,
+    CASH,
+    CENT_UNITS,
+    COST,
+    ENTRY_LOTS,
+    ENTRY_STOP,
+    EQUITY,
+    FIRST_STOP,
+    LAST,
+    LAST_MS,
+    LOTS,
+    MS_PER_DAY,
+    OPENED_MS,
+    ORDER_LOTS,
+    PLANNED_STOP,
+    SALE,
+    STOP_CENTS,
+    STOP_LOTS,
+    TARGETS,
+    WATCH_HIGH,
+    WATCH_LOW,
+    Book,
+    Market,
+    Signals,
+    Terms,
+)
+from bot.backtest.orders import PRICE_PER_CENT, lots_needed
+from bot.decide.exits import AT_TARGET, MAX_DAYS, exit_parts, target_count, target_multiple, target_price
+
+NO_LIMIT = 1 << 60
+
+
+def replay(market: Market, signals: Signals, terms: Terms, book: Book) -> None:
+    """Run from the first step to the end; ``book`` is as ``bot.backtest.run`` makes it."""
+    delay_ms = int(terms.decision_delay_s * 1000.0)
+    step = 0
+    asked_day = -1
+    while step < market.steps:
+        now_ms = market.start_ms + step * market.bar_ms + market.offset_ms
+        day = (now_ms - delay_ms) // MS_PER_DAY
+        if day == asked_day:
+            until_ms = watch(market, terms, book)
+            if now_ms < until_ms:
+                until_ms = min(until_ms, (day + 1) * MS_PER_DAY + delay_ms)
+                done = pass_by(market, terms, book, step, until_ms)
+                if done > step:
+                    step = done
+                    continue
+            run_cycle(market, signals, terms, book, step, now_ms, 0)
+        else:
+            run_cycle(market, signals, terms, book, step, now_ms, 1)
+            asked_day = day
+        step += 1
+    run_cycle(market, signals, terms, book, market.steps, market.end_ms, 0)
+
+
+def watch(market: Market, terms: Terms, book: Book) -> int:
+    """Note between which bids nothing happens to each position; returns until when, 0 where something is under way.
+
+    An order that rests, a plan, a stop that is not in its place: then each bar needs its whole cycle.
+    """
+    until_ms = NO_LIMIT
+    if terms.halt_flattens == 1:  # a halt sells in its own cycle
+        return 0
+    for c in range(market.coins):
+        own = book.coin[c]
+        if own[ORDER_LOTS] > 0 or own[ENTRY_LOTS] > 0 or own[SALE] == 1 or own[LAST] == 0:
+            return 0
+        if own[LOTS] == 0:
+            if own[STOP_LOTS] > 0 or own[PLANNED_STOP] > 0:
+                return 0
+            continue
+        placed = own[STOP_LOTS] == own[LOTS] and own[STOP_CENTS] == own[PLANNED_STOP]
+        if not placed or not math.isnan(book.level[c][ENTRY_STOP]):
+            return 0
+        own[WATCH_LOW] = max(own[PLANNED_STOP], -(-terms.min_cost_money // own[LOTS]))
+        own[WATCH_HIGH] = NO_LIMIT
+        if own[LOTS] < lots_needed(terms, c, own[BID]):
+            return 0
+        if terms.strategy == BREAKOUT:
+            until_ms = min(until_ms, own[OPENED_MS] + int(MAX_DAYS * MS_PER_DAY))
+            own[WATCH_HIGH] = next_target(terms, book, c)
+    return until_ms
+
+
+def next_target(terms: Terms, book: Book, c: int) -> int:
+    """Bid in cents below which no further target of a breakout trade is reached."""
+    own = book.coin[c]
+    entry = own[COST] / own[LOTS] / CENT_UNITS
+    first_stop = own[FIRST_STOP] / CENT_UNITS
+    parts = max(1, exit_parts(own[BOUGHT], entry, 1.0 - first_stop / entry, rules_of(terms, c, terms.maker)))
+    reached = own[TARGETS]
+    if reached >= target_count(terms.exit_rule, parts):
+        return NO_LIMIT
+    price = AT_TARGET * target_price(entry, first_stop, target_multiple(terms.exit_rule, parts, reached))
+    return int(price * CENT_UNITS)
+
+
+def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int) -> int:
+    """Run the cycles from step ``first`` on in which nothing happens; returns the first step that needs a whole one."""
+    total, rate, coin = book.total, book.rate, book.coin
+    mark_ms, mark, day_equity, day_exposure = book.mark_ms, book.mark, book.day_equity, book.day_exposure
+    opens, lows, bids = market.opens, market.lows, market.bids
+    width = market.steps + 1
+    step = first
+    while step < market.steps:
+        now_ms = market.start_ms + step * market.bar_ms + market.offset_ms
+        if now_ms >= until_ms:
+            break
+        money = total[CASH]
+        passes = True
+        for c in range(market.coins):
+            own = coin[c]
+            at = c * width + step
+            if opens[at] == 0:  # the price is no open then
+                passes = False
+                break
+            lots = own[LOTS]
+            if lots == 0:
+                continue
+            bid, touched = bids[at], own[STOP_CENTS] * PRICE_PER_CENT
+            if bid <= own[WATCH_LOW] or bid >= own[WATCH_HIGH] or opens[at] <= touched or lows[at - 1] <= touched:
+                passes = False
+                break
+            money += lots * bid
+        if not passes:
+            break
+        guard(terms, total, rate, mark_ms, mark, money, now_ms)
+        check_tier(terms, total, rate[EQUITY])
+        note_cycle(total, rate, day_equity, day_exposure, money, now_ms)
+        step += 1
+    if step > first:
+        for c in range(market.coins):
+            own = coin[c]
+            at = c * width + step - 1
+            own[LAST] = opens[at]
+            own[LAST_MS] = market.start_ms + (step - 1) * market.bar_ms
+            own[BID] = bids[at]
+    return step

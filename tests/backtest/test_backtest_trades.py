@@ -1,0 +1,44 @@
+"""The backtest makes the engine's trades: coin, time, side, price, quantity, fee and reason, and its refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from backtest_cases import CASES
+from backtest_rig import assert_same, by_backtest, by_engine
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_backtest_makes_the_trades_of_the_engine(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    settings, data = case.found(tmp_path), case.data()
+    with case.configured():
+        engine, config = by_engine(settings, data, account=case.account, equity=case.equity)
+    backtest = by_backtest(settings, config, data, account=case.account, equity=case.equity)
+    assert_same(engine, backtest)
+
+
+def test_cases_let_something_happen(tmp_path: Path) -> None:
+    reasons: set[str] = set()
+    codes: set[str] = set()
+    for name, case in CASES.items():
+        settings, data = case.found(tmp_path), case.data()
+        config = case.config(settings, data)
+        outcome = by_backtest(settings, config, data, account=case.account, equity=case.equity)
+        assert bool(outcome.fills) != (name == "too small"), name
+        reasons |= {fill[-1].partition(":")[0].partition(" ")[0] for fill in outcome.fills}
+        codes |= outcome.refusals.keys()
+    assert reasons == {"allocation", "breakout", "protective", "score", "target", "the", "too", "flatten", "20"}
+    wanted = {"entry_not_filled", "loss_streak", "drawdown", "daily_loss", "max_positions", "signal_too_weak", "heat"}
+    assert wanted <= codes
+
+
+def test_compiled_form_does_what_the_plain_one_does(tmp_path: Path) -> None:
+    """One test for all of it, so that the compiler runs once."""
+    for case in CASES.values():
+        settings, data = case.found(tmp_path), case.data()
+        config = case.config(settings, data)
+        plain = by_backtest(settings, config, data, account=case.account, equity=case.equity)
+        compiled = by_backtest(settings, config, data, account=case.account, equity=case.equity, compiled=True)
+        assert compiled == plain
