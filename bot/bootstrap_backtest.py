@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+from bot.backtest.bootstrap import resample
 from bot.backtest.layout import CENT_UNITS, LOT_UNITS, MONEY_UNITS, SPREAD_UNITS, Terms
+from bot.backtest.market import Kit, market_of, signals_of
+from bot.backtest.result import BacktestRun, result_of
+from bot.backtest.run import compiled_fold, compiled_resample, run
+from bot.backtest.signals import fold_signals
+from bot.bootstrap import CYCLE_OFFSET, engine_config_of, paper_fees
 from bot.decide import sizer
 from bot.domain.account import FeeSchedule
 from bot.domain.errors import ConfigError
 from bot.domain.instrument import Instrument
-from bot.domain.market import MAJOR_COINS
-from bot.domain.modes import ExitRule, Strategy
+from bot.domain.market import MAJOR_COINS, TIMEFRAME_MS
+from bot.domain.modes import ExitRule, Strategy, TradingMode
 from bot.engine.config import EngineConfig
 from bot.scaling.ladder import SCALING_TIERS, activation_equity
+from bot.settings_schema import Settings
+from bot.storage.candle_files import SourceData
+from bot.venues.rules import paper_instruments
 
 LOT = Decimal(1) / LOT_UNITS
-RATE_UNITS = 100_000_000
+FEE_STEP_PCT = Decimal(100) / 100_000_000
+SPREAD_STEP_BPS = Decimal(10_000) / SPREAD_UNITS
 
 
 def terms_of(
@@ -72,9 +82,9 @@ def terms_of(
         decision_delay_s=config.decision_delay_s,
         maker=float(fees.maker_frac),
         taker=float(fees.taker_frac),
-        maker_rate=_whole(fees.maker_frac * RATE_UNITS, "maker fee"),
-        taker_rate=_whole(fees.taker_frac * RATE_UNITS, "taker fee"),
-        half_spread=_whole(half_spread_frac * SPREAD_UNITS, "PAPER_HALF_SPREAD_BPS"),
+        maker_rate=_whole(fees.maker_frac * 100, f"{account.upper()}_MAKER_FEE_PCT", FEE_STEP_PCT),
+        taker_rate=_whole(fees.taker_frac * 100, f"{account.upper()}_TAKER_FEE_PCT", FEE_STEP_PCT),
+        half_spread=_whole(half_spread_frac * 10_000, "PAPER_HALF_SPREAD_BPS", SPREAD_STEP_BPS),
         tick_cents=tuple(int(instrument.tick_size * CENT_UNITS) for instrument in of),
         min_lots=tuple(instrument.lots_in(instrument.minimum_quantity_at(Decimal(10**12))) for instrument in of),
         min_amount=tuple(float(instrument.min_amount) for instrument in of),
@@ -88,7 +98,88 @@ def terms_of(
     )
 
 
-def _whole(value: Decimal, name: str) -> int:
-    if value % 1:
-        raise ConfigError(f"{name}: a backtest needs a rounder value; in its smallest steps it was {value}")
-    return int(value)
+def _whole(value: Decimal, name: str, step: Decimal) -> int:
+    """Count the steps in a setting. Raises ConfigError where they are not whole."""
+    if value % step:
+        raise ConfigError(f"{name}: for a backtest it must be a multiple of {step}, was {value.normalize():f}")
+    return int(value / step)
+
+
+def run_backtest(
+    settings: Settings,
+    *,
+    data: SourceData,
+    account: str,
+    equity: Decimal,
+    looks: int,
+    compiled: bool,
+    clock: Callable[[], float],
+) -> BacktestRun:
+    """Run the account of these settings over candles that were opened; ``clock`` counts seconds.
+
+    The compiled form, which needs the ``research`` extra, and the plain one do the same.
+    Raises ConfigError where the settings or the candles do not fit.
+    """
+    began = clock()
+    kit, bar_ms = Kit(compiled=compiled), TIMEFRAME_MS[data.timeframe]
+    start_ms, end_ms = -(-data.from_ms // bar_ms) * bar_ms, data.to_ms // bar_ms * bar_ms
+    if start_ms >= end_ms:
+        raise ConfigError(f"the range holds no whole bar of {data.timeframe}; choose a longer one")
+    config = engine_config_of(
+        settings,
+        mode=TradingMode.REPLAY,
+        coins=tuple(data.coins),
+        accounts=(account,),
+        bar_source=data.source,
+        poll_s=bar_ms / 1000,
+        snapshot_every_cycles=1_000,
+        not_traded=data.missing,
+    )
+    fees = paper_fees(account, settings)
+    terms = terms_of(
+        config,
+        paper_instruments(account, config.coins),
+        fees,
+        account=account,
+        half_spread_frac=settings.paper_half_spread_bps / 10_000,
+        equity=equity,
+    )
+    market = market_of(
+        {coin: of.execution for coin, of in data.coins.items()},
+        bar_ms=bar_ms,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        offset_ms=min(round(CYCLE_OFFSET.total_seconds() * 1000), bar_ms // 2),
+        tick_cents=terms.tick_cents,
+        half_spread=terms.half_spread,
+        kit=kit,
+    )
+    fold = compiled_fold() if kit.compiled else fold_signals
+    signals = signals_of({coin: of.daily for coin, of in data.coins.items()}, kit=kit, fold=fold)
+    if kit.compiled:
+        run(market, signals, terms, kit=kit)  # else its loading, or once its compiling, would count as running
+    at_kernel = clock()
+    book = run(market, signals, terms, kit=kit)
+    kernel_seconds = clock() - at_kernel
+    result = result_of(
+        market,
+        terms,
+        book,
+        kit=kit,
+        resample=compiled_resample() if kit.compiled else resample,
+        looks=looks,
+    )
+    return BacktestRun(
+        result=result,
+        source=data.source,
+        timeframe=data.timeframe,
+        coins=tuple(data.coins),
+        account=account,
+        fees=fees,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        candles=sum(of.execution.count_within(start_ms, end_ms) for of in data.coins.values()),
+        seconds=clock() - began,
+        kernel_seconds=kernel_seconds,
+        compiled=kit.compiled,
+    )

@@ -29,6 +29,11 @@ def is_available() -> bool:
     return find_spec("numba") is not None and find_spec("numpy") is not None
 
 
+def is_cached() -> bool:
+    """Whether compiled code of this state of the sources is on disk: else the first run takes about a minute."""
+    return _cache_folder().is_dir()
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a plain function and all plain functions of this program that it calls, each once."""
     from numba.core import config

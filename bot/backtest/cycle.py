@@ -238,7 +238,7 @@ def run_cycle(market: Market, signals: Signals, terms: Terms, book: Book, step: 
         plan_exits(market, signals, terms, book, now_ms)
     for place in range(market.coins):
         protect(terms, book, market.by_name[place], now_ms)
-    check_tier(terms, total, rate[EQUITY])
+    check_tier(terms, total, rate, book.tier_change, rate[EQUITY], money, now_ms)
     if decides == 1:
         decide_all(market, signals, terms, book, now_ms)
         if terms.strategy == BREAKOUT:

@@ -3,6 +3,7 @@
 These functions take rows, not the whole book: they run at every bar, and what a call is handed costs time.
 """
 
+import math
 from collections.abc import MutableSequence, Sequence
 
 from bot.backtest.layout import (
@@ -43,7 +44,10 @@ from bot.backtest.layout import (
     STREAKS,
     TIER,
     TIER_CHANGES,
+    TIER_HIGH,
+    TIER_LOW,
     WORST_DRAWDOWN,
+    IntTable,
     Terms,
 )
 from bot.decide.exits import TRAIL, TRAIL_TIGHT
@@ -154,12 +158,35 @@ def latch(
     total[BELOW] = 0 if rate[EQUITY] >= floor else 1
 
 
-def check_tier(terms: Terms, total: MutableSequence[int], equity: float) -> None:
-    """Move the account to the rung where its equity belongs, as ``scaling/transitions`` does."""
+def check_tier(
+    terms: Terms,
+    total: MutableSequence[int],
+    rate: MutableSequence[float],
+    changes: IntTable,
+    equity: float,
+    money: int,
+    now_ms: int,
+) -> None:
+    """Move the account to the rung where its equity belongs, as ``scaling/transitions`` does.
+
+    Notes between which equities it stays there.
+    """
     tier = tier_after(terms.tier_start, terms.activation, total[TIER], equity)
     if tier != total[TIER]:
+        place = total[TIER_CHANGES]
+        if place < len(changes):
+            row = changes[place]
+            row[0] = now_ms
+            row[1] = total[TIER]
+            row[2] = tier
+            row[3] = money
         total[TIER] = tier
-        total[TIER_CHANGES] += 1
+        total[TIER_CHANGES] = place + 1
+    starts = terms.tier_start
+    rate[TIER_LOW] = DOWNGRADE_FRAC * starts[tier] if tier > 0 else -math.inf
+    rate[TIER_HIGH] = starts[tier + 1] if tier + 1 < len(starts) else math.inf
+    if tier < 0:
+        rate[TIER_HIGH] = terms.activation
 
 
 def tier_after(starts: Sequence[float], activation: float, tier: int, equity: float) -> int:
@@ -187,7 +214,7 @@ def note_cycle(
     exposure = 1.0 - total[CASH] / money if money > 0 else 0.0
     rate[EXPOSURE_SUM] += exposure
     rate[CYCLES] += 1.0
-    day = now_ms // MS_PER_DAY - total[FIRST_DAY]
+    day = (now_ms - 1) // MS_PER_DAY - total[FIRST_DAY]  # at midnight a day ends
     if day >= total[DAYS_SEEN]:
         total[DAYS_SEEN] = day + 1
     day_equity[day] = rate[EQUITY]

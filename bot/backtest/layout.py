@@ -149,6 +149,8 @@ class Book(NamedTuple):
     """A row per fill: coin, ms, side (1 buys), cents, lots, fee, why."""
     fill_note: FloatTable
     """The two numbers of its reason."""
+    tier_change: IntTable
+    """A row per change: ms, rung before (-1: none), rung after, money."""
     trade: IntTable
     """A row per closed trade: coin, opened ms, closed ms, net money, fees, why it ended, bought money."""
 
@@ -292,13 +294,17 @@ EDGE_CHANCE = 14
 REWARD = 15
 STANDING_EQUITY = 16
 TURNOVER = 17
-RATE_PLACES = 18
+TIER_LOW = 18
+TIER_HIGH = 19
+"""The tier stays while equity is at least the one and below the other."""
+RATE_PLACES = 20
 
 MARKS_KEPT = 48
 FEE_DAYS_KEPT = 32
 RESULTS_KEPT = 500
 
 FILL_PLACES = 7
+TIER_PLACES = 4
 TRADE_PLACES = 7
 
 # -- why an order was sent, and what its two numbers are

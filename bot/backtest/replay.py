@@ -1,11 +1,13 @@
 """The whole run: a cycle at every bar, and a short way through the bars at which nothing can happen."""
 
 import math
+from collections.abc import Sequence
 
 from bot.backtest.cycle import run_cycle
 from bot.backtest.entries import rules_of
-from bot.backtest.guard import check_tier, guard, note_cycle
+from bot.backtest.guard import check_tier, latch, measure, note_cycle, note_record
 from bot.backtest.layout import (
+    ALLOCATION,
     BID,
     BOUGHT,
     BREAKOUT,
@@ -19,6 +21,7 @@ from bot.backtest.layout import (
     LAST,
     LAST_MS,
     LOTS,
+    MONEY_UNITS,
     MS_PER_DAY,
     OPENED_MS,
     ORDER_LOTS,
@@ -27,15 +30,27 @@ from bot.backtest.layout import (
     STOP_CENTS,
     STOP_LOTS,
     TARGETS,
+    TIER_HIGH,
+    TIER_LOW,
     WATCH_HIGH,
     WATCH_LOW,
     Book,
+    IntTable,
     Market,
     Signals,
     Terms,
 )
 from bot.backtest.orders import PRICE_PER_CENT, lots_needed
-from bot.decide.exits import AT_TARGET, MAX_DAYS, exit_parts, target_count, target_multiple, target_price
+from bot.decide.exits import (
+    AT_TARGET,
+    MAX_DAYS,
+    TRAIL,
+    TRAIL_TIGHT,
+    exit_parts,
+    target_count,
+    target_multiple,
+    target_price,
+)
 
 NO_LIMIT = 1 << 60
 
@@ -107,43 +122,65 @@ def next_target(terms: Terms, book: Book, c: int) -> int:
 
 
 def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int) -> int:
-    """Run the cycles from step ``first`` on in which nothing happens; returns the first step that needs a whole one."""
+    """Run the cycles from step ``first`` on in which nothing happens; returns the first step that needs a whole one.
+
+    What a call is handed costs more here than what it does: these get rows and single numbers.
+    """
     total, rate, coin = book.total, book.rate, book.coin
     mark_ms, mark, day_equity, day_exposure = book.mark_ms, book.mark, book.day_equity, book.day_exposure
     opens, lows, bids = market.opens, market.lows, market.bids
-    width = market.steps + 1
+    coins, width, cash = market.coins, market.steps + 1, book.total[CASH]
+    reads_record = terms.strategy == ALLOCATION or terms.exit_rule in (TRAIL, TRAIL_TIGHT)
+    paid_in, min_equity, daily_loss = terms.equity_usd, terms.min_equity, terms.daily_loss
+    most_drawdown, max_losses = terms.max_drawdown, terms.max_losses
+    now_ms = market.start_ms + first * market.bar_ms + market.offset_ms
+    last = min(market.steps, first + (until_ms - now_ms + market.bar_ms - 1) // market.bar_ms)
     step = first
-    while step < market.steps:
-        now_ms = market.start_ms + step * market.bar_ms + market.offset_ms
-        if now_ms >= until_ms:
+    while step < last:
+        money = quiet_money(coin, opens, lows, bids, coins, width, step, cash)
+        if money < 0:
             break
-        money = total[CASH]
-        passes = True
-        for c in range(market.coins):
-            own = coin[c]
-            at = c * width + step
-            if opens[at] == 0:  # the price is no open then
-                passes = False
-                break
-            lots = own[LOTS]
-            if lots == 0:
-                continue
-            bid, touched = bids[at], own[STOP_CENTS] * PRICE_PER_CENT
-            if bid <= own[WATCH_LOW] or bid >= own[WATCH_HIGH] or opens[at] <= touched or lows[at - 1] <= touched:
-                passes = False
-                break
-            money += lots * bid
-        if not passes:
-            break
-        guard(terms, total, rate, mark_ms, mark, money, now_ms)
-        check_tier(terms, total, rate[EQUITY])
+        equity = money / MONEY_UNITS
+        rate[EQUITY] = equity
+        measure(total, rate, mark_ms, mark, equity / paid_in, now_ms)
+        if reads_record:
+            note_record(total, now_ms)
+        latch(min_equity, daily_loss, most_drawdown, max_losses, total, rate, now_ms)
+        if equity < rate[TIER_LOW] or equity >= rate[TIER_HIGH]:
+            check_tier(terms, total, rate, book.tier_change, equity, money, now_ms)
         note_cycle(total, rate, day_equity, day_exposure, money, now_ms)
         step += 1
+        now_ms += market.bar_ms
     if step > first:
-        for c in range(market.coins):
+        for c in range(coins):
             own = coin[c]
             at = c * width + step - 1
             own[LAST] = opens[at]
             own[LAST_MS] = market.start_ms + (step - 1) * market.bar_ms
             own[BID] = bids[at]
     return step
+
+
+def quiet_money(
+    coin: IntTable,
+    opens: Sequence[int],
+    lows: Sequence[int],
+    bids: Sequence[int],
+    coins: int,
+    width: int,
+    step: int,
+    cash: int,
+) -> int:
+    """Return what the account is worth at a step, -1 where something may happen there."""
+    money = cash
+    for c in range(coins):
+        at = c * width + step
+        if opens[at] == 0:  # the price is no open then
+            return -1
+        own = coin[c]
+        if own[LOTS] > 0:
+            bid, touched = bids[at], own[STOP_CENTS] * PRICE_PER_CENT
+            if bid <= own[WATCH_LOW] or bid >= own[WATCH_HIGH] or opens[at] <= touched or lows[at - 1] <= touched:
+                return -1
+            money += own[LOTS] * bid
+    return money

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from bot.backtest import layout as at
+from bot.backtest.bootstrap import resample
 from bot.backtest.compiled import compiled
 from bot.backtest.layout import Book, Market, Signals, Terms
 from bot.backtest.market import Kit
@@ -17,6 +18,8 @@ from bot.domain.errors import BotError
 
 FILLS_MOST_A_DAY = 12
 """Per coin: entries, sales and stops of a day; more than a decision a day can cause."""
+
+TIER_CHANGES_KEPT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,12 @@ def compiled_fold() -> Any:
     return compiled(fold_signals)
 
 
+@cache
+def compiled_resample() -> Any:
+    """Return the compiled form of ``resample``."""
+    return compiled(resample)
+
+
 def empty_book(market: Market, terms: Terms, kit: Kit, *, keeps: bool) -> Book:
     """Make the book of an account that has just been paid in; ``keeps``: fills and trades are noted one by one."""
     days = (market.end_ms - market.start_ms) // at.MS_PER_DAY + 2
@@ -68,6 +77,7 @@ def empty_book(market: Market, terms: Terms, kit: Kit, *, keeps: bool) -> Book:
         day_exposure=kit.floats(days, math.nan),
         fill=kit.int_table(most, at.FILL_PLACES),
         fill_note=kit.float_table(most, 2),
+        tier_change=kit.int_table(TIER_CHANGES_KEPT, at.TIER_PLACES),
         trade=kit.int_table(trades, at.TRADE_PLACES),
     )
     for c in range(market.coins):

@@ -52,8 +52,7 @@ def run_replay(
     """Replay and print what came of it: a report, or with ``as_json`` one object."""
     equity = parse_equity(equity_text) if equity_text is not None else settings.paper_equity
     accounts = parse_venues(venues_text) if venues_text is not None else configured_accounts(settings)
-    start = parse_moment(from_text, "--from", end_of_day=False) if from_text is not None else None
-    end = parse_moment(to_text, "--to", end_of_day=True) if to_text is not None else None
+    start, end = start_ms_of(from_text), end_ms_of(to_text)
     if start is not None and end is not None and start >= end:
         raise ConfigError(f"--from {from_text} must be before --to {to_text}")
     data = open_source(
@@ -61,8 +60,8 @@ def run_replay(
         source,
         settings.trade_only,
         timeframe=timeframe,
-        from_ms=_ms(start),
-        to_ms=_ms(end),
+        from_ms=start,
+        to_ms=end,
     )
     for note in data.notes():
         click.echo(note, err=True)
@@ -155,6 +154,20 @@ def report_lines(summary: dict[str, Any], data: SourceData, *, interrupted: bool
     yield "Past prices say nothing certain about future ones. `bot.py status --mode replay` shows the end state."
 
 
+def start_ms_of(text: str | None) -> int | None:
+    """Read --from as milliseconds; None where it was not given."""
+    return None if text is None else _ms(parse_moment(text, "--from", end_of_day=False))
+
+
+def end_ms_of(text: str | None) -> int | None:
+    """Read --to as milliseconds; None where it was not given."""
+    return None if text is None else _ms(parse_moment(text, "--to", end_of_day=True))
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
 def parse_moment(text: str, option: str, *, end_of_day: bool) -> datetime:
     """Read an ISO 8601 date or time as UTC; a date given as an end means the whole day.
 
@@ -207,7 +220,3 @@ def _progress(start: datetime, end: datetime) -> Iterator[Callable[[datetime], N
                 done = day
 
         yield moved_to
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)

@@ -31,6 +31,7 @@ from bot.storage.modes import ledger_path
 from bot.venues.rules import paper_instruments
 
 D = Decimal
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 START_MS = 1_717_200_000_000
 """2024-06-01 00:00 UTC."""
 WARM_UP_DAYS = 130

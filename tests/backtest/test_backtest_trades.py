@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from backtest_cases import CASES
-from backtest_rig import assert_same, by_backtest, by_engine
+from backtest_cases import CASES, LOW_FEES
+from backtest_rig import DATA, assert_same, by_backtest, by_engine, settings_of
+
+from bot.cli.replay import end_ms_of, start_ms_of
+from bot.storage.candle_files import open_source
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -42,3 +45,24 @@ def test_compiled_form_does_what_the_plain_one_does(tmp_path: Path) -> None:
         plain = by_backtest(settings, config, data, account=case.account, equity=case.equity)
         compiled = by_backtest(settings, config, data, account=case.account, equity=case.equity, compiled=True)
         assert compiled == plain
+
+
+REAL = {
+    # name: settings, first day, account, equity
+    "allocation": ({}, "2018-09-01", "kraken", "250"),
+    "breakout": ({"STRATEGY": "breakout", "EXIT_RULE": "runner"} | LOW_FEES, "2021-01-01", "coinbase", "1000"),
+}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real candles in ../shared/data beside the repository")
+@pytest.mark.parametrize("name", REAL)
+def test_years_of_real_candles_bring_the_same_trades(tmp_path: Path, name: str) -> None:
+    """The continuous run of `run --replay`, without a restart."""
+    changes, first, account, equity = REAL[name]
+    settings = settings_of(tmp_path, changes)
+    data = open_source(
+        DATA, "binance", settings.trade_only, timeframe="4h", from_ms=start_ms_of(first), to_ms=end_ms_of("2024-12-31")
+    )
+    engine, config = by_engine(settings, data, account=account, equity=equity)
+    assert_same(engine, by_backtest(settings, config, data, account=account, equity=equity))
+    assert len(engine.fills) > 60

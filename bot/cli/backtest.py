@@ -1,0 +1,100 @@
+"""`backtest`: what these settings would have done, by the code that trades, in a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+import click
+
+from bot.backtest.compiled import is_available, is_cached
+from bot.bootstrap import PAPER_ACCOUNTS
+from bot.bootstrap_backtest import run_backtest
+from bot.cli.env import settings_from
+from bot.cli.options import json_option
+from bot.cli.replay import end_ms_of, parse_equity, start_ms_of
+from bot.domain.errors import ConfigError
+from bot.settings_schema import configured_accounts
+from bot.storage.candle_files import open_source
+from bot.views.backtest_text import backtest_document, render_backtest
+from bot.views.status import json_text
+
+COMPILED_FROM = 1_000_000
+"""Candles: plain Python takes some seconds for so many, and loading the compiled form half a second."""
+HOW_TO_INSTALL = (
+    "`.venv/bin/python -m pip install --no-deps --require-hashes --requirement scripts/requirements-research.txt` "
+    "installs them"
+)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--source", default="binance", metavar="NAME", help="Whose candle files. Default: binance.")
+@click.option("--from", "from_text", metavar="DATE", help="First day, such as 2022-01-01. Default: the first candle.")
+@click.option("--to", "to_text", metavar="DATE", help="Last day. Default: the last candle.")
+@click.option("--equity", metavar="USD", help="To begin with. Default: PAPER_EQUITY.")
+@click.option("--venue", type=click.Choice(PAPER_ACCOUNTS, case_sensitive=False), help="Default: the first configured.")
+@click.option("--timeframe", metavar="TIME", help="Of the execution bars, such as 1h. Default: the best there is.")
+@click.option(
+    "--looks",
+    type=click.IntRange(1, 1_000_000),
+    default=245,
+    show_default=True,
+    metavar="N",
+    help="Rules that were tried before this one, for the deflated Sharpe ratio.",
+)
+@click.option(
+    "--compiled/--plain",
+    default=None,
+    help="How it is computed; the result is the same. Default: compiled from a million candles on.",
+)
+@json_option
+def backtest(
+    *,
+    folder: Path,
+    source: str,
+    from_text: str | None,
+    to_text: str | None,
+    equity: str | None,
+    venue: str | None,
+    timeframe: str | None,
+    looks: int,
+    compiled: bool | None,
+    as_json: bool,
+) -> None:
+    r"""Run one account over candle files and say what came of it, with ranges.
+
+    The same trades as `run --replay` on one venue; fees, spread and limits are those of the settings.
+
+    \b
+    Example:
+      python bot.py backtest FOLDER --from 2022-01-01 --equity 250 --venue kraken
+    """
+    settings = settings_from()
+    amount = parse_equity(equity) if equity is not None else settings.paper_equity
+    start_ms, end_ms = start_ms_of(from_text), end_ms_of(to_text)
+    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+        raise ConfigError(f"--from {from_text} must be before --to {to_text}")
+    data = open_source(folder, source, settings.trade_only, timeframe=timeframe, from_ms=start_ms, to_ms=end_ms)
+    for note in data.notes():
+        click.echo(note, err=True)
+    if compiled is None:
+        compiled = is_available() and sum(len(of.execution) for of in data.coins.values()) >= COMPILED_FROM
+    if compiled and not is_available():
+        raise ConfigError(f"--compiled needs packages that are not installed here; {HOW_TO_INSTALL}")
+    if compiled and not is_cached():
+        click.echo("Compiling, once and for about a minute; from then on it starts at once.", err=True)
+    run = run_backtest(
+        settings,
+        data=data,
+        account=venue.lower() if venue is not None else configured_accounts(settings)[0],
+        equity=amount,
+        looks=looks,
+        compiled=compiled,
+        clock=perf_counter,
+    )
+    if as_json:
+        click.echo(json_text(backtest_document(run)))
+        return
+    for line in render_backtest(run):
+        click.echo(line)

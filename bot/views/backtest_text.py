@@ -1,0 +1,155 @@
+"""A backtest as JSON and in words; percentages 0 to 100, amounts in USD."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.backtest.metrics import ENOUGH_TRADES, Estimate
+from bot.backtest.result import BacktestRun, rounded
+from bot.domain.tier import UNRANKED
+from bot.scaling.ladder import SCALING_TIERS
+from bot.views.text import money, percent
+
+MODE = "BACKTEST"
+INSUFFICIENT = f"insufficient: fewer than {ENOUGH_TRADES} trades"
+PERCENTS = {"cagr": "cagr_pct", "cvar95": "cvar95_pct"}
+"""Statistics that are fractions inside and percent outside."""
+
+
+def backtest_document(run: BacktestRun) -> dict[str, Any]:
+    """All numbers of a run; ``intervals`` holds for each statistic what it rests on, and 90 % around it."""
+    result = run.result
+    document: dict[str, Any] = {
+        "mode": MODE,
+        "account": run.account,
+        "source": run.source,
+        "timeframe": run.timeframe,
+        "from": _moment(run.start_ms),
+        "to": _moment(run.end_ms),
+        "maker_fee_pct": float(run.fees.maker_frac * 100),
+        "taker_fee_pct": float(run.fees.taker_frac * 100),
+        "start_equity": round(result.start_equity, 2),
+        "end_equity": round(result.end_equity, 2),
+        "max_drawdown_pct": round(result.drawdown * 100, 3),
+        "orders": result.orders,
+        "trades": result.trades,
+        "wins": result.wins,
+        "fees_usd": round(result.fees_usd, 2),
+        "tier_history": [
+            {"timestamp": _moment(ms), "from_tier": _tier(before), "to_tier": _tier(after), "equity": round(equity, 2)}
+            for ms, before, after, equity in result.tier_changes
+        ],
+        "refusals": result.refusals,
+        "guards": result.guards,
+        "exposure_pct": round(result.exposure * 100, 2),
+        "longest_idle_days": round(result.longest_idle_days, 2),
+        "candles": run.candles,
+        "seconds": round(run.seconds, 3),
+        "days": result.days,
+        "decisions": result.decisions,
+    }
+    intervals = {}
+    for name, estimate in result.statistics.items():
+        factor = 100.0 if name in PERCENTS else 1.0
+        key = PERCENTS.get(name, name)
+        document[key] = rounded(estimate.value * factor)
+        intervals[key] = {
+            "n": estimate.n,
+            "low": rounded(estimate.low * factor),
+            "high": rounded(estimate.high * factor),
+        }
+    document |= {
+        "buy_hold_pct": rounded(result.hold * 100),
+        "exposure_matched_hold_pct": rounded(result.hold * result.exposure * 100),
+        "skipped_below_minimum": result.skipped_below_minimum,
+        "kernel_seconds": round(run.kernel_seconds, 6),
+        "candles_per_second": round(run.candles / run.kernel_seconds) if run.kernel_seconds > 0 else None,
+        "compiled": run.compiled,
+        "insufficient": [
+            name for name in ("profit_factor", "expectancy_r") if result.statistics[name].n < ENOUGH_TRADES
+        ],
+        "intervals": intervals,
+    }
+    return document
+
+
+def render_backtest(run: BacktestRun) -> Iterator[str]:
+    """The run in words."""
+    result, of = run.result, run.result.statistics
+    fees = f"{float(run.fees.maker_frac) * 100:g} % maker, {float(run.fees.taker_frac) * 100:g} % taker"
+    yield (
+        f"BACKTEST on {run.source} candles ({run.timeframe}), {_moment(run.start_ms)[:10]} to "
+        f"{_moment(run.end_ms)[:10]}: recorded prices, simulated orders, nothing real."
+    )
+    yield f"Account         {run.account}, {fees}; {', '.join(run.coins)}"
+    change = (result.end_equity / result.start_equity - 1) * 100
+    yield f"Equity          {money(result.start_equity)} -> {money(result.end_equity)}  {percent(change, signed=True)}"
+    yield f"A year          {_between(of['cagr'], 100, ' %')}"
+    under_water = of["time_under_water_days"].value
+    yield f"Worst drawdown  {percent(result.drawdown * 100)}; longest under water {under_water:.0f} days"
+    yield f"Worst days      {_between(of['cvar95'], 100, ' %')}: mean of the worst 5 %"
+    yield f"Sharpe          {_between(of['sharpe'], 1, '')}; Sortino {_between(of['sortino'], 1, '')}"
+    yield f"Calmar          {_between(of['calmar'], 1, '')}"
+    yield f"Luck            {_luck(of)}"
+    yield f"Orders          {result.orders} sent, {result.trades} trades closed, {result.wins} won"
+    yield f"Fees            {money(result.fees_usd)}"
+    yield f"A trade         {_trades(of)}"
+    yield f"In coins        {percent(result.exposure * 100)} of equity on average"
+    yield (
+        f"Just holding    {percent(result.hold * 100, signed=True)} for all of it in equal parts, "
+        f"{percent(result.hold * result.exposure * 100, signed=True)} for as much of it as the bot had in coins"
+    )
+    yield f"Longest idle    {result.longest_idle_days:.0f} days without a fill"
+    for ms, before, after, equity in result.tier_changes:
+        arrow = f"{_tier(before) or UNRANKED.name} -> {_tier(after)}"
+        yield f"Tier            {_moment(ms)[:10]}  {arrow} at {money(equity)}"
+    for name, count in sorted(result.refusals.items(), key=lambda item: -item[1]):
+        yield f"Refused         {count:5d} x {name}"
+    for name, count in sorted(result.guards.items()):
+        yield f"Guard           {count:5d} x {name}"
+    form = "compiled" if run.compiled else "plain Python"
+    speed = run.candles / run.kernel_seconds if run.kernel_seconds > 0 else 0.0
+    yield (
+        f"Computed        {run.candles:,} candles, {result.decisions:,} decisions in {run.kernel_seconds:.3f} s "
+        f"({speed:,.0f} candles a second, {form}); {run.seconds:.1f} s in all"
+    )
+    yield "Ranges are 90 %. Past prices say nothing certain about future ones; costs of a server are not in it."
+
+
+def _between(estimate: Estimate, factor: float, unit: str) -> str:
+    if math.isnan(estimate.value):
+        return f"unknown from {estimate.n} days"
+    text = f"{estimate.value * factor:.2f}{unit}"
+    if math.isnan(estimate.low):
+        return f"{text} (n {estimate.n})"
+    return f"{text} ({estimate.low * factor:.2f} to {estimate.high * factor:.2f}; n {estimate.n} days)"
+
+
+def _luck(of: dict[str, Estimate]) -> str:
+    if math.isnan(of["psr"].value):
+        return "unknown: equity has not moved"
+    sure, after = of["psr"].value * 100, of["dsr"].value * 100
+    return f"{sure:.0f} % sure that the Sharpe ratio is above 0; {after:.0f} % after the rules that were tried before"
+
+
+def _trades(of: dict[str, Estimate]) -> str:
+    count = of["expectancy_r"].n
+    if count < ENOUGH_TRADES:
+        return f"{INSUFFICIENT} ({count})"
+    mean, factor = of["expectancy_r"], of["profit_factor"]
+    return (
+        f"{mean.value:+.2f} R ({mean.low:+.2f} to {mean.high:+.2f}; n {mean.n}); profit factor {factor.value:.2f} "
+        f"({factor.low:.2f} to {factor.high:.2f})"
+    )
+
+
+def _tier(rung: int) -> str | None:
+    tiers = sorted(SCALING_TIERS, key=lambda tier: tier.min_equity)
+    return tiers[rung].name if rung >= 0 else None
+
+
+def _moment(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC).isoformat()
