@@ -146,7 +146,9 @@ def normal_cdf(x: float) -> float:
 def normal_quantile(p: float) -> float:
     """Value below which a share ``p`` of the standard normal distribution lies, by bisection."""
     assert 0.0 < p < 1.0, "a quantile of a share between 0 and 1"
-    low, high = -40.0, 40.0
+    if p > 0.5:  # near 1 a float cannot tell shares apart
+        return -normal_quantile(1.0 - p)
+    low, high = -40.0, 0.0
     for _ in range(200):
         middle = 0.5 * (low + high)
         if normal_cdf(middle) < p:
