@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from bot.backtest.bootstrap import resample
-from bot.backtest.layout import CENT_UNITS, LOT_UNITS, MONEY_UNITS, SPREAD_UNITS, Terms
+from bot.backtest.layout import CENT_UNITS, LOT_UNITS, MONEY_UNITS, SPREAD_UNITS, Book, Market, Signals, Terms
 from bot.backtest.market import Kit, market_of, signals_of
 from bot.backtest.result import BacktestRun, result_of
 from bot.backtest.run import compiled_fold, compiled_resample, run
@@ -105,36 +106,48 @@ def _whole(value: Decimal, name: str, step: Decimal) -> int:
     return int(value / step)
 
 
-def run_backtest(
-    settings: Settings,
-    *,
-    data: SourceData,
-    account: str,
-    equity: Decimal,
-    looks: int,
-    compiled: bool,
-    clock: Callable[[], float],
-) -> BacktestRun:
-    """Run the account of these settings over candles that were opened; ``clock`` counts seconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An account and its market, ready to be run any number of times."""
 
-    The compiled form, which needs the ``research`` extra, and the plain one do the same.
+    market: Market
+    signals: Signals
+    terms: Terms
+    fees: FeeSchedule
+    kit: Kit
+    candles: int
+
+    def run(self, *, keeps: bool = True) -> Book:
+        """Run it once."""
+        return run(self.market, self.signals, self.terms, kit=self.kit, keeps=keeps)
+
+
+def prepared(settings: Settings, *, data: SourceData, account: str, equity: Decimal, compiled: bool) -> Prepared:
+    """Put candles and settings into the form in which they are run.
+
     Raises ConfigError where the settings or the candles do not fit.
     """
-    began = clock()
-    kit, bar_ms = Kit(compiled=compiled), TIMEFRAME_MS[data.timeframe]
-    start_ms, end_ms = -(-data.from_ms // bar_ms) * bar_ms, data.to_ms // bar_ms * bar_ms
-    if start_ms >= end_ms:
-        raise ConfigError(f"the range holds no whole bar of {data.timeframe}; choose a longer one")
     config = engine_config_of(
         settings,
         mode=TradingMode.REPLAY,
         coins=tuple(data.coins),
         accounts=(account,),
         bar_source=data.source,
-        poll_s=bar_ms / 1000,
+        poll_s=TIMEFRAME_MS[data.timeframe] / 1000,
         snapshot_every_cycles=1_000,
         not_traded=data.missing,
     )
+    return prepared_as(config, settings, data=data, account=account, equity=equity, compiled=compiled)
+
+
+def prepared_as(
+    config: EngineConfig, settings: Settings, *, data: SourceData, account: str, equity: Decimal, compiled: bool
+) -> Prepared:
+    """Put candles and an engine's configuration into that form."""
+    kit, bar_ms = Kit(compiled=compiled), TIMEFRAME_MS[data.timeframe]
+    start_ms, end_ms = -(-data.from_ms // bar_ms) * bar_ms, data.to_ms // bar_ms * bar_ms
+    if start_ms >= end_ms:
+        raise ConfigError(f"the range holds no whole bar of {data.timeframe}; choose a longer one")
     fees = paper_fees(account, settings)
     terms = terms_of(
         config,
@@ -155,18 +168,44 @@ def run_backtest(
         kit=kit,
     )
     fold = compiled_fold() if kit.compiled else fold_signals
-    signals = signals_of({coin: of.daily for coin, of in data.coins.items()}, kit=kit, fold=fold)
-    if kit.compiled:
-        run(market, signals, terms, kit=kit)  # else its loading, or once its compiling, would count as running
+    return Prepared(
+        market=market,
+        signals=signals_of({coin: of.daily for coin, of in data.coins.items()}, kit=kit, fold=fold),
+        terms=terms,
+        fees=fees,
+        kit=kit,
+        candles=sum(of.execution.count_within(start_ms, end_ms) for of in data.coins.values()),
+    )
+
+
+def run_backtest(
+    settings: Settings,
+    *,
+    data: SourceData,
+    account: str,
+    equity: Decimal,
+    looks: int,
+    compiled: bool,
+    clock: Callable[[], float],
+) -> BacktestRun:
+    """Run the account of these settings over candles that were opened; ``clock`` counts seconds.
+
+    The compiled form, which needs the ``research`` extra, and the plain one do the same.
+    Raises ConfigError where the settings or the candles do not fit.
+    """
+    began = clock()
+    ready = prepared(settings, data=data, account=account, equity=equity, compiled=compiled)
+    if compiled:
+        ready.run()  # else its loading, or once its compiling, would count as running
     at_kernel = clock()
-    book = run(market, signals, terms, kit=kit)
+    book = ready.run()
     kernel_seconds = clock() - at_kernel
     result = result_of(
-        market,
-        terms,
+        ready.market,
+        ready.terms,
         book,
-        kit=kit,
-        resample=compiled_resample() if kit.compiled else resample,
+        kit=ready.kit,
+        resample=compiled_resample() if compiled else resample,
         looks=looks,
     )
     return BacktestRun(
@@ -175,11 +214,11 @@ def run_backtest(
         timeframe=data.timeframe,
         coins=tuple(data.coins),
         account=account,
-        fees=fees,
-        start_ms=start_ms,
-        end_ms=end_ms,
-        candles=sum(of.execution.count_within(start_ms, end_ms) for of in data.coins.values()),
+        fees=ready.fees,
+        start_ms=ready.market.start_ms,
+        end_ms=ready.market.end_ms,
+        candles=ready.candles,
         seconds=clock() - began,
         kernel_seconds=kernel_seconds,
-        compiled=kit.compiled,
+        compiled=compiled,
     )

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "size": ("bot.cli.size:size", "What would be bought, why not more, or why nothing."),
         "costs": ("bot.cli.costs:costs", "Which coins an equity can trade, and what that costs."),
         "backtest": ("bot.cli.backtest:backtest", "What these settings would have done, with ranges."),
+        "montecarlo": ("bot.cli.montecarlo:montecarlo", "How likely it is to double, to halve, to reach a tier."),
         "config": ("bot.cli.read:config", "Every setting, its value and where it came from."),
         "doctor": ("bot.cli.doctor:doctor", "What is wrong here, and what would mend it."),
         "ledger": ("bot.cli.ledger:ledger", "Check, export or back up what is recorded."),

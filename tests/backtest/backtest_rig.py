@@ -12,12 +12,10 @@ from pathlib import Path
 
 from bot.backtest import layout as at
 from bot.backtest.layout import Book
-from bot.backtest.market import Kit, market_of, signals_of
-from bot.backtest.run import compiled_fold, fills_of, run
-from bot.backtest.signals import fold_signals
+from bot.backtest.run import fills_of
 from bot.backtest.words import reason_words, refusal_names
-from bot.bootstrap import CYCLE_OFFSET, open_replay, paper_fees
-from bot.bootstrap_backtest import terms_of
+from bot.bootstrap import open_replay
+from bot.bootstrap_backtest import prepared_as
 from bot.domain.market import MS_PER_DAY, TIMEFRAME_MS, Candle
 from bot.engine.config import EngineConfig
 from bot.engine.engine import CycleResult
@@ -28,7 +26,6 @@ from bot.storage.candle_files import CoinData, SourceData
 from bot.storage.candle_reader import CandleSeries
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.modes import ledger_path
-from bot.venues.rules import paper_instruments
 
 D = Decimal
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -160,28 +157,8 @@ def by_backtest(
 def book_of(
     settings: Settings, config: EngineConfig, data: SourceData, *, account: str, equity: str, compiled: bool = False
 ) -> Book:
-    kit, bar_ms = Kit(compiled=compiled), TIMEFRAME_MS[data.timeframe]
-    terms = terms_of(
-        config,
-        paper_instruments(account, config.coins),
-        paper_fees(account, settings),
-        account=account,
-        half_spread_frac=settings.paper_half_spread_bps / 10_000,
-        equity=D(equity),
-    )
-    market = market_of(
-        {coin: of.execution for coin, of in data.coins.items()},
-        bar_ms=bar_ms,
-        start_ms=data.from_ms,
-        end_ms=data.to_ms,
-        offset_ms=min(round(CYCLE_OFFSET.total_seconds() * 1000), bar_ms // 2),
-        tick_cents=terms.tick_cents,
-        half_spread=terms.half_spread,
-        kit=kit,
-    )
-    fold = compiled_fold() if compiled else fold_signals
-    signals = signals_of({coin: of.daily for coin, of in data.coins.items()}, kit=kit, fold=fold)
-    return run(market, signals, terms, kit=kit)
+    ready = prepared_as(config, settings, data=data, account=account, equity=D(equity), compiled=compiled)
+    return ready.run()
 
 
 def outcome_of(book: Book, coins: list[str]) -> Outcome:
