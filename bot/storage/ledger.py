@@ -37,7 +37,7 @@ from bot.storage.ledger_rows import (
     micros,
     text,
 )
-from bot.storage.ledger_schema import US_PER_DAY, US_PER_HOUR, check_version, ledger_error
+from bot.storage.ledger_schema import SQLITE_FAULTS, US_PER_DAY, US_PER_HOUR, check_version, damaged, ledger_error
 
 _BUSY_TIMEOUT_S = 5.0
 _FULL_EQUITY = timedelta(days=2)
@@ -102,9 +102,7 @@ class SqliteLedger:
             raise LedgerError(f"ledger {self.path}: it is a database of another program; point STATE_DIR elsewhere")
         problem = self._rows("PRAGMA quick_check(1)")[0][0]
         if problem != "ok":
-            damaged = sqlite3.DatabaseError(problem)
-            damaged.sqlite_errorname = "SQLITE_CORRUPT"
-            raise ledger_error(self.path, damaged)
+            raise ledger_error(self.path, damaged(problem))
         self._run("PRAGMA journal_mode = WAL")
         self._run("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = OFF")
         self._run("PRAGMA foreign_keys = ON")
@@ -164,17 +162,17 @@ class SqliteLedger:
             raise self._broken
         try:
             return self._connection.execute(sql, values)
-        except sqlite3.Error as e:
+        except SQLITE_FAULTS as e:
             raise self._failed(e) from e
 
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         cursor = self._run(sql, values)
         try:
             return cursor.fetchall()
-        except sqlite3.Error as e:
+        except SQLITE_FAULTS as e:
             raise self._failed(e) from e
 
-    def _failed(self, error: sqlite3.Error) -> LedgerError:
+    def _failed(self, error: sqlite3.Error | UnicodeDecodeError) -> LedgerError:
         failure = ledger_error(self.path, error)
         if self._in_block:
             # SQLite may have rolled the transaction back by itself (disk full); what comes after it in

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from time import monotonic
 
 from bot.storage.ledger_reader import LedgerReader
-from bot.storage.ledger_schema import ledger_error
+from bot.storage.ledger_schema import SQLITE_FAULTS, ledger_error
 
 _STEPS_PER_LOOK = 10_000
 """Instructions of SQLite's machine between two looks at the time: well below a millisecond."""
@@ -29,7 +28,7 @@ class LedgerCheck(LedgerReader):
         self._connection.set_progress_handler(lambda: monotonic() > ends_at, _STEPS_PER_LOOK)
         try:
             found = str(self._connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-        except sqlite3.Error as e:
+        except SQLITE_FAULTS as e:
             if getattr(e, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
                 return None
             raise ledger_error(self.path, e) from e

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot.domain.errors import LedgerError
 from bot.storage.ledger_audit import LedgerAudit
-from bot.storage.ledger_schema import ledger_error
+from bot.storage.ledger_schema import SQLITE_FAULTS, ledger_error
 from bot.storage.whole_file import sync_folder
 
 BACKUP_FOLDER = "backups"
@@ -72,7 +72,7 @@ def _write_copy(connection: sqlite3.Connection, path: Path, copy: Path) -> None:
             connection.backup(target)
         finally:
             target.close()
-    except sqlite3.Error as e:
+    except SQLITE_FAULTS as e:
         raise LedgerError(f"no copy: {ledger_error(path, e)}") from e
 
 

@@ -47,6 +47,7 @@ from bot.storage.ledger_schema import (
     SELECT_FILLS,
     SELECT_FLOWS,
     SELECT_VALUE,
+    SQLITE_FAULTS,
     US_PER_DAY,
     check_version,
     ledger_error,
@@ -143,7 +144,7 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
     def _rows(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
         try:
             return self._connection.execute(sql, values).fetchall()
-        except sqlite3.Error as e:
+        except SQLITE_FAULTS as e:
             raise ledger_error(self.path, e) from e
 
     def close(self) -> None:

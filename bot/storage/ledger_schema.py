@@ -306,8 +306,21 @@ _ADVICE = (
 )
 
 
-def ledger_error(path: Path, error: sqlite3.Error) -> LedgerError:
+SQLITE_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What asking SQLite may raise: its own words quote the file, and broken bytes in them cannot be read."""
+
+
+def damaged(problem: str) -> sqlite3.DatabaseError:
+    """Make the error that SQLite has no code for: the file is broken."""
+    error = sqlite3.DatabaseError(problem)
+    error.sqlite_errorname = "SQLITE_CORRUPT"
+    return error
+
+
+def ledger_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> LedgerError:
     """Put an error of SQLite into words: the file, the reason and what to do."""
+    if isinstance(error, UnicodeDecodeError):
+        error = damaged("what SQLite says of it quotes bytes that are no text")
     name = getattr(error, "sqlite_errorname", None) or ""
     for prefix, advice in _ADVICE:
         if name.startswith(prefix):
@@ -318,4 +331,4 @@ def ledger_error(path: Path, error: sqlite3.Error) -> LedgerError:
 def is_damage(error: LedgerError) -> bool:
     """Whether an error says that the file itself is broken: no other program or permission stands in the way."""
     name = getattr(error.__cause__, "sqlite_errorname", None) or ""
-    return name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+    return name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) or isinstance(error.__cause__, UnicodeDecodeError)

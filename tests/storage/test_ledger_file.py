@@ -16,6 +16,8 @@ from ledger_samples import T0, a_fill, an_equity_point, an_order
 
 from bot.domain.errors import LedgerError
 from bot.storage.ledger import SqliteLedger
+from bot.storage.ledger_reader import LedgerReader
+from bot.storage.ledger_schema import is_damage
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,6 +115,24 @@ def test_damaged_file_is_refused_untouched(path: Path) -> None:
     assert path.read_bytes() == damaged
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"CREATE TABLE meta", b"CREATE TABL\xca meta"), (b"CREATE INDEX", b"CREATE IND\xca\xff")]
+)
+def test_damage_that_is_told_in_broken_bytes_is_refused_in_words(path: Path, old: bytes, new: bytes) -> None:
+    """SQLite quotes the file in its message; what is no text there is no reason for a traceback."""
+    SqliteLedger(path).close()
+    whole = path.read_bytes()
+    assert old in whole
+    broken = whole.replace(old, new, 1)
+    path.write_bytes(broken)
+    with pytest.raises(LedgerError, match=r"quotes bytes that are no text; the file is damaged") as caught:
+        SqliteLedger(path)
+    assert is_damage(caught.value)
+    assert path.read_bytes() == broken
+    with LedgerReader(path) as reader, pytest.raises(LedgerError, match="the file is damaged"):
+        reader.fills()
+
+
 def test_empty_file_becomes_a_ledger(path: Path) -> None:
     # what a kill between making the file and making its tables leaves
     path.touch()
@@ -182,6 +202,8 @@ sys.path[:0] = [{root!r}, {here!r}]
 from ledger_samples import T0, a_fill, an_equity_point, an_order
 from bot.domain.orders import OrderState
 from bot.storage.ledger import SqliteLedger
+from bot.storage.ledger_reader import LedgerReader
+from bot.storage.ledger_schema import is_damage
 ledger = SqliteLedger({path!r})
 # a cache of ten pages: the transaction spills into the -wal long before its end
 ledger._connection.execute("PRAGMA cache_size = 10")
@@ -218,6 +240,8 @@ import sys
 sys.path[:0] = [{root!r}, {here!r}]
 from ledger_samples import a_fill
 from bot.storage.ledger import SqliteLedger
+from bot.storage.ledger_reader import LedgerReader
+from bot.storage.ledger_schema import is_damage
 ledger = SqliteLedger({path!r})
 for n in range(1, 100_000):
     with ledger.transaction():
