@@ -5,16 +5,7 @@ Where nothing is held, ordered or decided, a step is only a mark of the hour.
 
 import math
 
-from bot.backtest.entries import (
-    decide_coin,
-    drop_plan,
-    equity_money,
-    money_held,
-    rules_of,
-    send,
-    send_again,
-    tend,
-)
+from bot.backtest.entries import decide_coin, drop_plan, money_held, send, send_again, tend
 from bot.backtest.guard import check_tier, guard, note_cycle
 from bot.backtest.layout import (
     AGAIN_LOTS,
@@ -80,6 +71,7 @@ from bot.backtest.orders import (
     want_sold,
     write_off,
 )
+from bot.backtest.sizing import equity_money, rules_of
 from bot.decide.costs import break_even_price
 from bot.decide.exits import (
     exit_parts,

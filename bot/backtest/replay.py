@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 from bot.backtest.cycle import run_cycle
-from bot.backtest.entries import rules_of
 from bot.backtest.guard import check_tier, latch, measure, note_cycle, note_record
 from bot.backtest.layout import (
     ALLOCATION,
@@ -41,6 +40,7 @@ from bot.backtest.layout import (
     Terms,
 )
 from bot.backtest.orders import PRICE_PER_CENT, lots_needed
+from bot.backtest.sizing import rules_of
 from bot.decide.exits import (
     AT_TARGET,
     MAX_DAYS,
