@@ -19,9 +19,11 @@ from bot.domain.account import FeeSchedule
 LOOKS = 245
 """Rules and settings that were looked at before this one was chosen (quant, correction 14)."""
 LOOKS_DEVIATION = 0.39
-"""Standard deviation of the yearly Sharpe ratios of those looks (quant 4g)."""
+"""Standard deviation of the yearly Sharpe ratios of those looks, over seven years (quant 4g)."""
 HISTORIES = 400
 BLOCK_DAYS = 20.0
+ENOUGH_DAYS = 40
+"""Two blocks; fewer days say nothing."""
 BELOW_MINIMUM = ("below_min_trade", "below_venue_minimum", "unsellable")
 
 Resample = Callable[..., None]
@@ -52,6 +54,8 @@ class Result:
     """At the end of each UTC day, the start before them."""
     hold: float
     """Return of holding all of it in equal parts of the coins, fees of both ends included."""
+    matched_hold: float
+    """The same with the bot's mean exposure, set anew every day, without costs."""
     statistics: dict[str, Estimate]
     """By name; NaN for what cannot be said."""
 
@@ -115,6 +119,7 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
         longest_idle_days=_longest_idle_days(market, book),
         equities=equities,
         hold=hold_return(market, terms),
+        matched_hold=matched_hold(market, float(rate[at.EXPOSURE_SUM] / rate[at.CYCLES])),
         statistics=statistics_of(equities, nets, results, kit=kit, resample=resample, looks=looks),
     )
 
@@ -130,11 +135,15 @@ def statistics_of(
 ) -> dict[str, Estimate]:
     """Estimate everything that daily equities (USD), net results (USD) and results in R say, with intervals."""
     returns = metrics.daily_returns(equities)
-    of, days = metrics.moments(returns), len(returns)
+    days = len(returns)
+    of = metrics.moments(returns if days >= ENOUGH_DAYS else [])._replace(n=days)
     growth = equities[-1] / equities[0]
-    yearly = metrics.cagr(growth, max(1, days))
+    yearly = metrics.cagr(growth, days) if days >= ENOUGH_DAYS else math.nan
     drawdown = metrics.max_drawdown(equities)
-    spread = _histories(returns, kit=kit, resample=resample) if days > 1 and of.deviation > 0.0 else {}
+    spread = _histories(returns, kit=kit, resample=resample) if of.deviation > 0.0 else {}
+    luck = max(
+        LOOKS_DEVIATION, math.sqrt(metrics.DAYS_PER_YEAR / max(1, days - 1))
+    )  # of worthless rules, by chance alone
 
     def with_interval(name: str, value: float) -> Estimate:
         ordered = sorted(v for v in spread.get(name, []) if not math.isnan(v))
@@ -146,11 +155,11 @@ def statistics_of(
     return {
         "cagr": with_interval("cagr", yearly),
         "sharpe": Estimate(metrics.sharpe(of), days, low, high),
-        "sortino": with_interval("sortino", metrics.sortino(returns)),
+        "sortino": with_interval("sortino", metrics.sortino(returns) if days >= ENOUGH_DAYS else math.nan),
         "calmar": with_interval("calmar", metrics.calmar(yearly, drawdown)),
-        "cvar95": with_interval("cvar95", metrics.cvar(returns)),
+        "cvar95": with_interval("cvar95", metrics.cvar(returns) if days >= ENOUGH_DAYS else math.nan),
         "psr": Estimate(metrics.probabilistic_sharpe(of, 0.0), days, math.nan, math.nan),
-        "dsr": Estimate(metrics.deflated_sharpe(of, looks, LOOKS_DEVIATION), days, math.nan, math.nan),
+        "dsr": Estimate(metrics.deflated_sharpe(of, looks, luck), days, math.nan, math.nan),
         "time_under_water_days": Estimate(float(metrics.days_under_water(equities)), days, math.nan, math.nan),
         "profit_factor": _if_enough(_factor(nets)),
         "expectancy_r": _if_enough(metrics.mean_estimate(results)),
@@ -170,6 +179,22 @@ def hold_return(market: Market, terms: Terms) -> float:
             bought = int(first) * (1 + half) * (1 + terms.taker)
             returns.append(int(last) * (1 - half) * (1 - terms.taker) / bought - 1)
     return sum(returns) / len(returns) if returns else math.nan
+
+
+def matched_hold(market: Market, exposure: float) -> float:
+    """Return of a share of equity in equal parts of all coins that have a price, set anew at the end of each day."""
+    width, a_day = market.steps + 1, max(1, at.MS_PER_DAY // market.bar_ms)
+    growth, before = 1.0, [0] * market.coins
+    for last in range(a_day - 1, market.steps, a_day):
+        changes = []
+        for c in range(market.coins):
+            price = int(market.closes[c * width + last])
+            if price and before[c]:
+                changes.append(price / before[c] - 1.0)
+            before[c] = price or before[c]
+        if changes:
+            growth *= 1.0 + exposure * sum(changes) / len(changes)
+    return growth - 1.0
 
 
 def _histories(returns: Sequence[float], *, kit: Kit, resample: Resample) -> dict[str, list[float]]:

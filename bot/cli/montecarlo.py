@@ -15,7 +15,7 @@ from bot.cli.env import settings_from
 from bot.cli.options import chosen_mode, json_option, mode_option, nothing_recorded_is_3
 from bot.cli.size import reads
 from bot.domain.errors import ConfigError
-from bot.scaling.ladder import SCALING_TIERS, tier_for
+from bot.scaling.ladder import SCALING_TIERS, activation_equity, tier_for
 from bot.scaling.transitions import floor_equity
 from bot.views.folders import find_place
 from bot.views.montecarlo_text import Question, montecarlo_document, read_own_results, render_montecarlo
@@ -29,15 +29,10 @@ WORK_COMPILED = 2_000_000
 @click.option(
     "--win-rate", metavar="PCT", callback=reads("a percent", 1, 99, per_cent=True), help="Instead of own trades."
 )
-@click.option(
-    "--payoff", default="1.8", metavar="R", callback=reads("a ratio", 0.1, 100), help="Mean win in R. Default: 1.8."
-)
-@click.option(
-    "--loss", default="1", metavar="R", callback=reads("a ratio", 0.1, 10), help="Mean loss in R. Default: 1."
-)
+@click.option("--payoff", metavar="R", callback=reads("a ratio", 0.1, 100), help="Mean win in R. Default: 1.8.")
+@click.option("--loss", metavar="R", callback=reads("a ratio", 0.1, 10), help="Mean loss in R. Default: 1.")
 @click.option(
     "--risk",
-    default="1",
     metavar="PCT",
     callback=reads("a percent", 0.05, 50, per_cent=True),
     help="With --win-rate: 1 R as a share of equity. Default: 1; the tiers allow 3 to 5.",
@@ -56,9 +51,9 @@ WORK_COMPILED = 2_000_000
 def montecarlo(
     *,
     win_rate: float | None,
-    payoff: float,
-    loss: float,
-    risk: float,
+    payoff: float | None,
+    loss: float | None,
+    risk: float | None,
     equity: float | None,
     count: int,
     paths: int,
@@ -78,10 +73,15 @@ def montecarlo(
     """
     settings = settings_from()
     if win_rate is not None:
+        payoff, loss, risk = payoff or 1.8, loss or 1.0, risk or 0.01
         changes, block = two_outcomes(win_rate, risk * payoff, risk * loss), 1.0
         about = f"{win_rate * 100:g} % win {payoff:g} R, the others lose {loss:g} R; 1 R is {risk * 100:g} % of equity"
         start, yearly = float(settings.paper_equity), math.nan
     else:
+        given = {"--payoff": payoff, "--loss": loss, "--risk": risk}
+        alone = [name for name, value in given.items() if value is not None]
+        if alone:
+            raise ConfigError(f"{', '.join(alone)} describes assumed trades and needs --win-rate, such as 45")
         with nothing_recorded_is_3():
             own = read_own_results(find_place(settings.state_dir, chosen_mode(mode_name)))
         if len(own.changes) < ENOUGH_TRADES:
@@ -92,13 +92,15 @@ def montecarlo(
         changes, block, start, yearly = list(own.changes), BLOCK_TRADES, own.equity, own.per_year
         about = f"{len(changes)} closed trades of the {own.mode} account, in blocks of {BLOCK_TRADES:g} on average"
     start = equity if equity is not None else start
-    tier = tier_for(start, SCALING_TIERS)
+    if tier_for(start, SCALING_TIERS) is None:
+        least = activation_equity(SCALING_TIERS)
+        raise ConfigError(f"with ${start:.2f} nothing is opened: an account becomes active at ${least:.2f}")
     above = sorted((one for one in SCALING_TIERS if one.min_equity > start), key=lambda one: one.min_equity)
     question = Question(
         equity=start,
         next_tier=above[0].name if above else "",
         next_tier_usd=above[0].min_equity if above else math.inf,
-        floor_usd=floor_equity(SCALING_TIERS) if tier is not None else 0.0,
+        floor_usd=floor_equity(SCALING_TIERS),
         drawdown_limit=settings.max_drawdown / 100,
         about=about,
         per_year=per_year if per_year is not None else yearly,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 class _NothingRecorded(click.ClickException):
     exit_code = EXIT_NOTHING_RECORDED
+
+
+_GROUPED = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
+
+
+def read_number(text: str) -> float:
+    """Read a number such as ``$1,234.50``; NaN where it is none. A comma is for thousands only: 1,8 is not 18."""
+    plain = text.strip().removeprefix("$").strip()
+    if "," in plain and not _GROUPED.fullmatch(plain):
+        return math.nan
+    try:
+        return float(plain.replace(",", ""))
+    except ValueError:
+        return math.nan
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import click
 
 from bot.books.results import longest_idle_days, results_of
 from bot.bootstrap import PAPER_ACCOUNTS, Session, open_replay
+from bot.cli.options import read_number
 from bot.clock import StopSignal
 from bot.domain.errors import ConfigError
 from bot.domain.market import TIMEFRAME_MS
@@ -184,10 +186,8 @@ def parse_moment(text: str, option: str, *, end_of_day: bool) -> datetime:
 
 def parse_equity(text: str) -> Decimal:
     """Read dollars. Raises ConfigError naming the option and what is allowed."""
-    try:
-        equity = Decimal(text.lstrip("$").replace(",", ""))
-    except InvalidOperation:
-        equity = Decimal("NaN")
+    number = read_number(text)
+    equity = Decimal(repr(number)) if math.isfinite(number) else Decimal("NaN")
     if equity.is_nan() or not MIN_EQUITY <= equity <= MAX_EQUITY:
         raise ConfigError(f"--equity {text!r}: must be dollars from {MIN_EQUITY} to {MAX_EQUITY}")
     return equity.quantize(Decimal("0.01"))

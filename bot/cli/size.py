@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import click
 
 from bot.cli.env import settings_from
-from bot.cli.options import json_option, stdout_look
+from bot.cli.options import json_option, read_number, stdout_look
 from bot.views.size_text import render_size, size_document
 from bot.views.status import json_text
 from bot.whatsize import COINS, EXAMPLE_VOLATILITIES, VENUES, OpenPosition, Question, answer
@@ -21,10 +20,7 @@ Reader = Callable[[click.Context, click.Parameter, str | None], float | None]
 
 def _number(text: str, noun: str, low: float, high: float, *, per_cent: bool = False) -> float:
     """Read a number from ``low`` to ``high``; a percent becomes a fraction, and a typed fraction is noticed."""
-    try:
-        number = float(text.strip().removeprefix("$").removesuffix("%").replace(",", ""))
-    except ValueError:
-        number = math.nan
+    number = read_number(text.strip().removesuffix("%"))
     if low <= number <= high:
         return number / 100 if per_cent else number
     is_fraction = per_cent and 0 < number < low <= number * 100 <= high

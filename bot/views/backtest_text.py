@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.backtest.metrics import ENOUGH_TRADES, Estimate
-from bot.backtest.result import BacktestRun, rounded
+from bot.backtest.result import ENOUGH_DAYS, BacktestRun, rounded
 from bot.domain.tier import UNRANKED
 from bot.scaling.ladder import SCALING_TIERS
 from bot.views.text import money, percent
@@ -39,7 +39,13 @@ def backtest_document(run: BacktestRun) -> dict[str, Any]:
         "wins": result.wins,
         "fees_usd": round(result.fees_usd, 2),
         "tier_history": [
-            {"timestamp": _moment(ms), "from_tier": _tier(before), "to_tier": _tier(after), "equity": round(equity, 2)}
+            {
+                "timestamp": _moment(ms),
+                "from_tier": _tier(before),
+                "to_tier": _tier(after),
+                "equity": round(equity, 2),
+                "direction": "up" if after > before else "down",
+            }
             for ms, before, after, equity in result.tier_changes
         ],
         "refusals": result.refusals,
@@ -63,7 +69,7 @@ def backtest_document(run: BacktestRun) -> dict[str, Any]:
         }
     document |= {
         "buy_hold_pct": rounded(result.hold * 100),
-        "exposure_matched_hold_pct": rounded(result.hold * result.exposure * 100),
+        "exposure_matched_hold_pct": rounded(result.matched_hold * 100),
         "skipped_below_minimum": result.skipped_below_minimum,
         "kernel_seconds": round(run.kernel_seconds, 6),
         "candles_per_second": round(run.candles / run.kernel_seconds) if run.kernel_seconds > 0 else None,
@@ -82,7 +88,7 @@ def render_backtest(run: BacktestRun) -> Iterator[str]:
     fees = f"{float(run.fees.maker_frac) * 100:g} % maker, {float(run.fees.taker_frac) * 100:g} % taker"
     yield (
         f"BACKTEST on {run.source} candles ({run.timeframe}), {_moment(run.start_ms)[:10]} to "
-        f"{_moment(run.end_ms)[:10]}: recorded prices, simulated orders, nothing real."
+        f"{_moment(run.end_ms - 1)[:10]}: recorded prices, simulated orders, nothing real."
     )
     yield f"Account         {run.account}, {fees}; {', '.join(run.coins)}"
     change = (result.end_equity / result.start_equity - 1) * 100
@@ -100,7 +106,7 @@ def render_backtest(run: BacktestRun) -> Iterator[str]:
     yield f"In coins        {percent(result.exposure * 100)} of equity on average"
     yield (
         f"Just holding    {percent(result.hold * 100, signed=True)} for all of it in equal parts, "
-        f"{percent(result.hold * result.exposure * 100, signed=True)} for as much of it as the bot had in coins"
+        f"{percent(result.matched_hold * 100, signed=True)} with as much in coins each day as the bot on average"
     )
     yield f"Longest idle    {result.longest_idle_days:.0f} days without a fill"
     for ms, before, after, equity in result.tier_changes:
@@ -121,7 +127,9 @@ def render_backtest(run: BacktestRun) -> Iterator[str]:
 
 def _between(estimate: Estimate, factor: float, unit: str) -> str:
     if math.isnan(estimate.value):
-        return f"unknown from {estimate.n} days"
+        if estimate.n < ENOUGH_DAYS:
+            return f"insufficient: fewer than {ENOUGH_DAYS} days ({estimate.n})"
+        return f"none: equity has not moved, or only up (n {estimate.n} days)"
     text = f"{estimate.value * factor:.2f}{unit}"
     if math.isnan(estimate.low):
         return f"{text} (n {estimate.n})"
@@ -130,9 +138,14 @@ def _between(estimate: Estimate, factor: float, unit: str) -> str:
 
 def _luck(of: dict[str, Estimate]) -> str:
     if math.isnan(of["psr"].value):
-        return "unknown: equity has not moved"
-    sure, after = of["psr"].value * 100, of["dsr"].value * 100
-    return f"{sure:.0f} % sure that the Sharpe ratio is above 0; {after:.0f} % after the rules that were tried before"
+        return _between(of["psr"], 1, "")
+    sure, after = _sure(of["psr"].value), _sure(of["dsr"].value)
+    return f"{sure} sure that the Sharpe ratio is above 0; {after} after the rules that were tried before"
+
+
+def _sure(share: float) -> str:
+    """A probability in words; nothing here is certain."""
+    return ">99 %" if share > 0.99 else "<1 %" if share < 0.01 else f"{share * 100:.0f} %"
 
 
 def _trades(of: dict[str, Estimate]) -> str:

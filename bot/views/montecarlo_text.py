@@ -95,7 +95,10 @@ def montecarlo_document(question: Question, odds: Odds) -> dict[str, Any]:
 
 def render_montecarlo(question: Question, odds: Odds) -> Iterator[str]:
     """The same in words."""
-    yield f"MONTE CARLO: {odds.paths:,} invented futures of {odds.trades} trades each, from {money(question.equity)}."
+    years = f", {odds.trades / question.per_year:.0f} years at their pace" if question.per_year > 0 else ""
+    length = f"{odds.trades} trades each{years}"
+    yield f"MONTE CARLO: {odds.paths:,} invented futures of {length}, from {money(question.equity)}."
+    yield "They go on where the bot would halt: what comes after the drawdown limit needs your command."
     yield f"Trades          {question.about}"
     limit, floor = f"{question.drawdown_limit * 100:g} %", money(question.floor_usd)
     yield f"Double          {_share(odds.doubled)} double before they halve{_time(odds.doubled, question)}"
@@ -110,7 +113,7 @@ def render_montecarlo(question: Question, odds: Odds) -> Iterator[str]:
     yield f"Lost money      {_share(odds.lost)} end below where they began"
     yield (
         "Ranges are 90 %, of the drawing alone: whether these trades are those of the future no drawing knows. "
-        "Taxes, a server and the halt of the bot itself are not in it."
+        "Taxes and a server are not in it."
     )
 
 

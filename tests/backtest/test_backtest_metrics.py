@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from bot.backtest import metrics
 from bot.backtest.bootstrap import following, resample, seeded
+from bot.backtest.market import Kit
 from bot.backtest.metrics import Moments
+from bot.backtest.result import statistics_of
 
 RETURNS = [0.01, -0.02, 0.03, -0.01, 0.02]
 
@@ -116,6 +118,22 @@ def test_metrics_are_those_of_the_libraries(libraries: tuple[Any, Any, Any], see
     assert metrics.calmar(growth, drawdown) == pytest.approx(empyrical.calmar_ratio(array, annualization=365))
     assert metrics.cvar(returns) == pytest.approx(empyrical.conditional_value_at_risk(array, cutoff=0.05))
     assert metrics.normal_cdf(1.3) == pytest.approx(stats.norm.cdf(1.3))
+
+
+@pytest.mark.parametrize(("days", "said"), [(39, False), (40, True)])
+def test_few_days_say_nothing(days: int, said: bool) -> None:
+    found = statistics_of(equities_of(drawn(5, days)), [], [], kit=Kit(compiled=False), resample=resample, looks=245)
+    for name in ("cagr", "sharpe", "sortino", "calmar", "cvar95", "psr", "dsr"):
+        assert math.isnan(found[name].value) is not said, name
+        assert found[name].n == days
+
+
+def test_short_record_is_deflated_by_what_chance_alone_shows() -> None:
+    """61 days vary a yearly Sharpe ratio by 2.5: the best of 245 worthless rules shows some 7."""
+    equities = equities_of([0.004 + change for change in drawn(6, 61)])
+    found = statistics_of(equities, [], [], kit=Kit(compiled=False), resample=resample, looks=245)
+    assert found["psr"].value > 0.95
+    assert found["dsr"].value < 0.5
 
 
 # -- other histories

@@ -115,7 +115,7 @@ def test_own_trades_are_shares_of_the_equity_before_them(account: Path, monkeypa
 def test_words_tell_times_in_months_where_they_are_known(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = bot_inside(monkeypatch, account, "montecarlo", "--paths", "200", "--trades", "400")
     assert done.returncode == 0, done.stderr
-    assert "MONTE CARLO: 200 invented futures of 400 trades each, from $120.00." in done.stdout
+    assert "MONTE CARLO: 200 invented futures of 400 trades each, 11 years at their pace, from $120.00." in done.stdout
     assert " double before they halve; half of those within " in done.stdout
     assert " months\n" in done.stdout
     assert "whether these trades are those of the future no drawing knows" in done.stdout
@@ -147,6 +147,9 @@ def test_nothing_recorded_ends_with_3(tmp_path: Path, monkeypatch: pytest.Monkey
     ("arguments", "code", "words"),
     [
         (("--win-rate", "0.45"), 2, "did you mean 45?"),
+        (("--win-rate", "45", "--payoff", "1,8"), 2, "'1,8' must be a ratio"),
+        (("--payoff", "3", "--risk", "2"), 78, "--payoff, --risk describes assumed trades and needs --win-rate"),
+        (("--win-rate", "45", "--equity", "5"), 78, "nothing is opened: an account becomes active at $15.00"),
         (("--win-rate", "x"), 2, "'x' must be a percent"),
         (("--win-rate", "45", "--risk", "50", "--loss", "2"), 78, "costs all of the equity"),
         (("--win-rate", "45", "--paths", "1"), 2, "--paths"),
