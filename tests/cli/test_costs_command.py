@@ -138,7 +138,7 @@ def test_costs_without_options_take_equity_venues_and_strategy_of_the_settings()
 
 
 def test_costs_json_has_figures_and_words() -> None:
-    found = costs_json("--equity", "$1,5", "--venue", "Kraken")
+    found = costs_json("--equity", "$15", "--venue", "Kraken")
     assert set(found) == {"cases", "server_usd_month", "given"}
     (one,) = found["cases"]
     assert set(one) == {
