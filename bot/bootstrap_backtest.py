@@ -53,6 +53,7 @@ def terms_of(
     kelly, volatility, even = config.leg_weights
     tiers = sorted(SCALING_TIERS, key=lambda tier: tier.min_equity)
     of = [instruments[symbol] for symbol in config.symbols]
+    assert len({instrument.min_cost for instrument in of}) == 1, f"{account}: one least cost for all markets"
     return Terms(
         strategy=list(Strategy).index(config.strategy),
         exit_rule=list(ExitRule).index(config.exit_rule),
@@ -64,6 +65,7 @@ def terms_of(
         floor_allowed=int(config.floor_allowed),
         crosses=int(account in config.crossing_accounts),
         halt_flattens=int(config.halt_flattens),
+        follows_master=int(config.follows_master),
         position_cap=config.position_cap_frac,
         cash_buffer=config.cash_buffer_frac,
         daily_loss=config.daily_loss_frac,

@@ -39,9 +39,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     from numba.core import config
 
     folder = _cache_folder()
-    _tidy(folder)
-    setattr(config, "CACHE_DIR", str(folder))  # noqa: B010 - the compiler's settings are made at run time
-    made: Callable[..., Any] = _compile(function, {})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = os.access(folder, os.W_OK)
+    except OSError:  # a service may have no home of its own: then it is compiled each time
+        kept = False
+    if kept:
+        _tidy(folder)
+        setattr(config, "CACHE_DIR", str(folder))  # noqa: B010 - the compiler's settings are made at run time
+    made: Callable[..., Any] = _compile(function, {}, kept=kept)
     return made
 
 
@@ -52,7 +58,7 @@ def _tidy(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _compile(function: Callable[..., Any], done: dict[Callable[..., Any], Any]) -> Any:
+def _compile(function: Callable[..., Any], done: dict[Callable[..., Any], Any], *, kept: bool) -> Any:
     import numba
 
     assert isinstance(function, FunctionType), f"{function!r} is no plain function"
@@ -62,11 +68,11 @@ def _compile(function: Callable[..., Any], done: dict[Callable[..., Any], Any]) 
     for name in _globals_of(function):
         callee = names.get(name)
         if isinstance(callee, FunctionType) and callee.__module__.startswith(PACKAGE):
-            names[name] = _compile(callee, done)
+            names[name] = _compile(callee, done, kept=kept)
     plain = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     plain.__module__ = function.__module__
     plain.__qualname__ = function.__qualname__
-    done[function] = numba.njit(cache=True, error_model="python")(plain)
+    done[function] = numba.njit(cache=kept, error_model="python")(plain)
     return done[function]
 
 
@@ -88,5 +94,5 @@ def _cache_folder() -> Path:
         except PackageNotFoundError:
             continue
     digest.update(platform.python_version().encode())
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118 - raises nothing
     return Path(home) / "micro-capital-bot" / digest.hexdigest()[:16]

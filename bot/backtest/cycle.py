@@ -83,10 +83,6 @@ from bot.decide.exits import (
     time_is_over,
 )
 
-DOWNGRADE_FRAC = 0.95
-STREAK_PAUSE_MS = MS_PER_DAY
-
-
 # -- observe
 
 
@@ -242,7 +238,7 @@ def run_cycle(market: Market, signals: Signals, terms: Terms, book: Book, step: 
     if total[CHANGED] == 1:
         money = equity_money(market, book)
         rate[EQUITY] = money / MONEY_UNITS
-    note_cycle(total, rate, book.day_equity, book.day_exposure, money, now_ms)
+    note_cycle(total, rate, book.day_equity, money, now_ms)
 
 
 def hold_back(market: Market, terms: Terms, book: Book) -> None:

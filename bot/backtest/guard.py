@@ -51,8 +51,8 @@ from bot.backtest.layout import (
     Terms,
 )
 from bot.decide.exits import TRAIL, TRAIL_TIGHT
+from bot.scaling.transitions import DOWNGRADE_FRAC
 
-DOWNGRADE_FRAC = 0.95
 STREAK_PAUSE_MS = MS_PER_DAY
 
 
@@ -206,11 +206,10 @@ def note_cycle(
     total: MutableSequence[int],
     rate: MutableSequence[float],
     day_equity: MutableSequence[float],
-    day_exposure: MutableSequence[float],
     money: int,
     now_ms: int,
 ) -> None:
-    """Keep what a cycle leaves: equity and exposure of the day."""
+    """Keep what a cycle leaves: the equity of the day, and the exposure."""
     exposure = 1.0 - total[CASH] / money if money > 0 else 0.0
     rate[EXPOSURE_SUM] += exposure
     rate[CYCLES] += 1.0
@@ -218,4 +217,3 @@ def note_cycle(
     if day >= total[DAYS_SEEN]:
         total[DAYS_SEEN] = day + 1
     day_equity[day] = rate[EQUITY]
-    day_exposure[day] = exposure

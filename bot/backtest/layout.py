@@ -40,7 +40,6 @@ class Market(NamedTuple):
     """From the opening of a bar to the cycle in it."""
     end_ms: int
     opens: Sequence[int]
-    highs: Sequence[int]
     lows: Sequence[int]
     closes: Sequence[int]
     bids: Sequence[int]
@@ -79,6 +78,7 @@ class Terms(NamedTuple):
     crosses: int
     """1 where an entry that was not filled as maker may be tried once as taker."""
     halt_flattens: int
+    follows_master: int
     position_cap: float
     cash_buffer: float
     daily_loss: float
@@ -143,16 +143,15 @@ class Book(NamedTuple):
     refused: MutableSequence[int]
     """Refusals by code, once per daily bar and coin."""
     day_equity: MutableSequence[float]
-    day_exposure: MutableSequence[float]
-    """Equity after the last cycle of each UTC day, and the share of it that was in coins."""
+    """After the last cycle of each UTC day."""
     fill: IntTable
     """A row per fill: coin, ms, side (1 buys), cents, lots, fee, why."""
     fill_note: FloatTable
     """The two numbers of its reason."""
     tier_change: IntTable
     """A row per change: ms, rung before (-1: none), rung after, money."""
-    trade: IntTable
-    """A row per closed trade: coin, opened ms, closed ms, net money, fees, why it ended, bought money."""
+    net: MutableSequence[int]
+    """Money that each closed trade has brought."""
 
 
 # -- places in a coin's row of whole numbers
@@ -253,8 +252,8 @@ RECORD_MS = 18
 RECORD_READ = 19
 PLACES = 20
 WINS = 21
-TRADES = 22
-"""Closed trades."""
+FOLLOWS_MASTER = 22
+"""1 where nothing is entered on signals of its own."""
 FEES_PAID = 23
 DAYS_SEEN = 24
 DECISIONS = 25
@@ -263,7 +262,6 @@ CHANGED = 26
 LOSS_DAYS = 27
 STREAKS = 28
 DRAWDOWNS = 29
-LOSSES = 30
 BROKEN = 31
 """1 where more happened than the tables hold."""
 TIER_CHANGES = 32
@@ -292,12 +290,10 @@ EDGE_USED = 12
 EDGE_CONSTRAINED = 13
 EDGE_CHANCE = 14
 REWARD = 15
-STANDING_EQUITY = 16
-TURNOVER = 17
-TIER_LOW = 18
-TIER_HIGH = 19
+TIER_LOW = 16
+TIER_HIGH = 17
 """The tier stays while equity is at least the one and below the other."""
-RATE_PLACES = 20
+RATE_PLACES = 18
 
 MARKS_KEPT = 48
 FEE_DAYS_KEPT = 32
@@ -305,7 +301,6 @@ RESULTS_KEPT = 500
 
 FILL_PLACES = 7
 TIER_PLACES = 4
-TRADE_PLACES = 7
 
 # -- why an order was sent, and what its two numbers are
 
@@ -324,7 +319,6 @@ WHY_TARGET = 7
 WHY_TIME = 8
 WHY_BELOW_STOP = 9
 WHY_FLATTEN = 10
-WHY_DUST = 11
 
 # -- refusals beyond those of the decision core
 
@@ -338,4 +332,5 @@ DAILY_LOSS_REACHED = 46
 LOSS_STREAK = 47
 ENTRY_NOT_FILLED = 48
 ORDER_REJECTED = 49
-REFUSAL_CODES = 50
+FOLLOWING = 50
+REFUSAL_CODES = 51

@@ -104,7 +104,7 @@ def market_of(
     assert end_ms % bar_ms == 0, "a run ends with a bar"
     assert start_ms < end_ms, "a run has a length"
     steps = (end_ms - start_ms) // bar_ms
-    columns = [kit.ints(len(series) * (steps + 1)) for _ in range(4)]
+    columns = [kit.ints(len(series) * (steps + 1)) for _ in range(3)]
     before, before_ms = kit.ints(len(series)), kit.ints(len(series))
     for number, bars in enumerate(series.values()):
         assert bars.length_ms == bar_ms, "all coins have the same timeframe"
@@ -114,7 +114,7 @@ def market_of(
         if ended >= 0 and bars.times[ended] + bar_ms > start_ms + offset_ms - MS_PER_DAY:
             before[number] = round(bars.columns[3][ended] * PRICE_UNITS)
             before_ms[number] = bars.times[ended] + bar_ms
-        for column, prices in zip(columns, bars.columns, strict=False):
+        for column, prices in zip(columns, (bars.columns[0], bars.columns[2], bars.columns[3]), strict=True):
             _fill(column, base, bars.times, prices, first, last, start_ms, bar_ms, kit)
     bids = kit.ints(len(series) * (steps + 1))
     for number, tick in enumerate(tick_cents):
@@ -123,7 +123,7 @@ def market_of(
     names = kit.ints(len(series))
     for place, number in enumerate(by_name):
         names[place] = number
-    opens, highs, lows, closes = columns
+    opens, lows, closes = columns
     return Market(
         coins=len(series),
         steps=steps,
@@ -132,7 +132,6 @@ def market_of(
         offset_ms=offset_ms,
         end_ms=end_ms,
         opens=opens,
-        highs=highs,
         lows=lows,
         closes=closes,
         bids=bids,

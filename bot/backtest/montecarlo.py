@@ -48,7 +48,7 @@ class Odds:
     growth: tuple[float, float, float]
     """At the end: the tenth worst of a hundred, the median, the tenth best."""
     lost: Chance
-    """Paths that end below where they began; its time is the end."""
+    """Paths that end below where they began; it has no time."""
 
 
 def two_outcomes(win_rate: float, win: float, loss: float) -> list[float]:
@@ -94,7 +94,7 @@ def odds_of(
         rose=_chance(when[of.ROSE]) if math.isfinite(next_tier) else None,
         sank=_chance(when[of.SANK]),
         growth=(quantile(growth, 0.1), quantile(growth, 0.5), quantile(growth, 0.9)),
-        lost=_share(below, paths, float(trades) if below else math.nan),
+        lost=_share(below, paths, math.nan),
     )
 
 

@@ -30,7 +30,6 @@ from bot.backtest.layout import (
     HALTED,
     KEEP,
     LAST_EXIT_MS,
-    LOSSES,
     LOTS,
     MONEY_UNITS,
     MS_PER_DAY,
@@ -57,21 +56,19 @@ from bot.backtest.layout import (
     STREAK,
     STREAK_FROM_MS,
     TARGETS,
-    TRADES,
-    TURNOVER,
     WHY_ALLOCATION,
     WHY_AT_STOP,
     WHY_BREAKOUT,
-    WHY_DUST,
     WHY_STOP,
     WHY_TOO_SMALL,
     WINS,
     Book,
     Terms,
 )
+from bot.books.results import LOSS_MIN_R
 
 PRICE_PER_CENT = PRICE_UNITS // CENT_UNITS
-LEAST_LOSS_R = 0.25
+LEAST_LOSS_R = float(LOSS_MIN_R)
 """A trade counts for the loss streak from a net loss of this many R (design.md, Three losses)."""
 FALLBACK_STOP = 0.10
 
@@ -140,11 +137,11 @@ def note_fill(
     book.fee_sum[place] += fee
     total[FEES_PAID] += fee
     total[CHANGED] = 1
-    book.rate[TURNOVER] += cents * lots / MONEY_UNITS
     place = total[FILLS]
     total[FILLS] = place + 1
     if place >= len(book.fill):
-        total[BROKEN] = 1
+        if len(book.fill) > 0:  # else none is to be kept
+            total[BROKEN] = 1
         return
     row = book.fill[place]
     row[0] = c
@@ -205,10 +202,10 @@ def sell(terms: Terms, book: Book, c: int, cents: int, lots: int, ms: int, why: 
     own[LOTS] -= lots
     note_fill(book, c, ms, 0, cents, lots, fee, why, a, b)
     if own[LOTS] == 0:
-        close_trade(book, c, why)
+        close_trade(book, c)
 
 
-def close_trade(book: Book, c: int, why: int) -> None:
+def close_trade(book: Book, c: int) -> None:
     """Note what a round trip has brought; the time is that of its last fill."""
     own, total = book.coin[c], book.total
     closed_ms = own[FILLED_MS]
@@ -216,12 +213,14 @@ def close_trade(book: Book, c: int, why: int) -> None:
     risk = book.level[c][RISK]
     own[LOTS] = 0
     own[LAST_EXIT_MS] = closed_ms
+    if total[CLOSED] < len(book.net):
+        book.net[total[CLOSED]] = net
+    else:
+        total[BROKEN] = 1
     total[CLOSED] += 1
     total[CHANGED] = 1
     if net > 0:
         total[WINS] += 1
-    elif net < 0:
-        total[LOSSES] += 1
     if own[SOLD] > 0:
         if closed_ms >= total[STREAK_FROM_MS]:
             if net >= 0:
@@ -236,19 +235,6 @@ def close_trade(book: Book, c: int, why: int) -> None:
                 total[RESULTS] = place + 1
             else:
                 total[BROKEN] = 1
-    place = total[TRADES]
-    total[TRADES] = place + 1
-    if place >= len(book.trade):
-        total[BROKEN] = 1
-        return
-    row = book.trade[place]
-    row[0] = c
-    row[1] = own[OPENED_MS]
-    row[2] = closed_ms
-    row[3] = net
-    row[4] = own[FEES]
-    row[5] = why
-    row[6] = own[BOUGHT_COST]
 
 
 def meet(terms: Terms, book: Book, c: int, first: int, low: int, at_ms: int) -> None:
@@ -274,7 +260,7 @@ def write_off(terms: Terms, book: Book, c: int, now_ms: int) -> None:
     if own[LOTS] >= max(terms.min_lots[c], terms.min_cost_money / average):
         return
     if own[SOLD] > 0 or now_ms - own[FILLED_MS] >= MS_PER_DAY:
-        close_trade(book, c, WHY_DUST)
+        close_trade(book, c)
 
 
 # -- protection

@@ -127,7 +127,7 @@ def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int)
     What a call is handed costs more here than what it does: these get rows and single numbers.
     """
     total, rate, coin = book.total, book.rate, book.coin
-    mark_ms, mark, day_equity, day_exposure = book.mark_ms, book.mark, book.day_equity, book.day_exposure
+    mark_ms, mark, day_equity = book.mark_ms, book.mark, book.day_equity
     opens, lows, bids = market.opens, market.lows, market.bids
     coins, width, cash = market.coins, market.steps + 1, book.total[CASH]
     reads_record = terms.strategy == ALLOCATION or terms.exit_rule in (TRAIL, TRAIL_TIGHT)
@@ -148,7 +148,7 @@ def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int)
         latch(min_equity, daily_loss, most_drawdown, max_losses, total, rate, now_ms)
         if equity < rate[TIER_LOW] or equity >= rate[TIER_HIGH]:
             check_tier(terms, total, rate, book.tier_change, equity, money, now_ms)
-        note_cycle(total, rate, day_equity, day_exposure, money, now_ms)
+        note_cycle(total, rate, day_equity, money, now_ms)
         step += 1
         now_ms += market.bar_ms
     if step > first:

@@ -41,7 +41,6 @@ class Result:
     exposure: float
     orders: int
     fees_usd: float
-    turnover_usd: float
     trades: int
     wins: int
     decisions: int
@@ -88,8 +87,7 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
     total, rate = book.total, book.rate
     seen = int(total[at.DAYS_SEEN])
     equities = [terms.equity_usd, *(float(value) for value in book.day_equity[:seen] if not math.isnan(value))]
-    closed = min(int(total[at.TRADES]), len(book.trade))
-    nets = [int(book.trade[i][3]) / at.MONEY_UNITS for i in range(closed)]
+    nets = [int(money) / at.MONEY_UNITS for money in book.net[: int(total[at.CLOSED])]]
     results = [float(value) for value in book.result[: int(total[at.RESULTS])]]
     names, refusals = refusal_names(), {}
     for code in range(len(book.refused)):
@@ -109,7 +107,6 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
         exposure=float(rate[at.EXPOSURE_SUM] / rate[at.CYCLES]),
         orders=int(total[at.ORDERS]),
         fees_usd=int(total[at.FEES_PAID]) / at.FEE_UNITS,
-        turnover_usd=float(rate[at.TURNOVER]),
         trades=int(total[at.CLOSED]),
         wins=int(total[at.WINS]),
         decisions=int(total[at.DECISIONS]),
@@ -141,9 +138,8 @@ def statistics_of(
     yearly = metrics.cagr(growth, days) if days >= ENOUGH_DAYS else math.nan
     drawdown = metrics.max_drawdown(equities)
     spread = _histories(returns, kit=kit, resample=resample) if of.deviation > 0.0 else {}
-    luck = max(
-        LOOKS_DEVIATION, math.sqrt(metrics.DAYS_PER_YEAR / max(1, days - 1))
-    )  # of worthless rules, by chance alone
+    by_chance = math.sqrt(metrics.DAYS_PER_YEAR / max(1, days - 1))  # how far worthless rules spread in so many days
+    luck = max(LOOKS_DEVIATION, by_chance)
 
     def with_interval(name: str, value: float) -> Estimate:
         ordered = sorted(v for v in spread.get(name, []) if not math.isnan(v))
@@ -182,10 +178,12 @@ def hold_return(market: Market, terms: Terms) -> float:
 
 
 def matched_hold(market: Market, exposure: float) -> float:
-    """Return of a share of equity in equal parts of all coins that have a price, set anew at the end of each day."""
+    """Return of a share of equity in equal parts of the coins that have a price, set anew each day, without costs."""
     width, a_day = market.steps + 1, max(1, at.MS_PER_DAY // market.bar_ms)
-    growth, before = 1.0, [0] * market.coins
-    for last in range(a_day - 1, market.steps, a_day):
+    growth = 1.0
+    before = [int(market.opens[c * width]) for c in range(market.coins)]
+    for first in range(0, market.steps, a_day):
+        last = min(first + a_day, market.steps) - 1
         changes = []
         for c in range(market.coins):
             price = int(market.closes[c * width + last])

@@ -56,7 +56,7 @@ def compiled_resample() -> Any:
 
 
 def empty_book(market: Market, terms: Terms, kit: Kit, *, keeps: bool) -> Book:
-    """Make the book of an account that has just been paid in; ``keeps``: fills and trades are noted one by one."""
+    """Make the book of an account that has just been paid in; ``keeps``: fills are noted one by one."""
     days = (market.end_ms - market.start_ms) // at.MS_PER_DAY + 2
     most = market.coins * (days * FILLS_MOST_A_DAY + 16) if keeps else 0
     trades = market.coins * (days * 2 + 16)
@@ -74,11 +74,10 @@ def empty_book(market: Market, terms: Terms, kit: Kit, *, keeps: bool) -> Book:
         weight=kit.floats(trades),
         refused=kit.ints(at.REFUSAL_CODES),
         day_equity=kit.floats(days, math.nan),
-        day_exposure=kit.floats(days, math.nan),
         fill=kit.int_table(most, at.FILL_PLACES),
         fill_note=kit.float_table(most, 2),
         tier_change=kit.int_table(TIER_CHANGES_KEPT, at.TIER_PLACES),
-        trade=kit.int_table(trades, at.TRADE_PLACES),
+        net=kit.ints(trades),
     )
     for c in range(market.coins):
         book.coin[c][at.BAR] = book.coin[c][at.DECIDED] = -1
@@ -89,6 +88,7 @@ def empty_book(market: Market, terms: Terms, kit: Kit, *, keeps: bool) -> Book:
     book.total[at.DAY] = -1
     book.total[at.TIER] = -1
     book.total[at.RECORD_CLOSED] = -1
+    book.total[at.FOLLOWS_MASTER] = terms.follows_master
     book.total[at.FIRST_DAY] = market.start_ms // at.MS_PER_DAY
     book.rate[at.INDEX] = book.rate[at.PEAK] = book.rate[at.DAY_START] = 1.0
     return book
@@ -102,7 +102,7 @@ def run(market: Market, signals: Signals, terms: Terms, *, kit: Kit, keeps: bool
     terms = _rows_of(terms, kit)
     book = empty_book(market, terms, kit, keeps=keeps)
     (compiled_replay() if kit.compiled else replay)(market, signals, terms, book)
-    if book.total[at.BROKEN] and keeps:
+    if book.total[at.BROKEN]:
         raise BotError("more fills or trades than a run can have: its tables are full")
     return book
 

@@ -28,6 +28,8 @@ from bot.backtest.layout import (
     ENTRY_STOP,
     FEE_DAYS_KEPT,
     FEE_UNITS,
+    FOLLOWING,
+    FOLLOWS_MASTER,
     FREE,
     HALTED,
     IS_NEW,
@@ -284,6 +286,8 @@ def block_of(total: MutableSequence[int], now_ms: int) -> int:
     """Why nothing may be entered now; OK where it may."""
     if total[HALTED] == 1:
         return DRAWDOWN_REACHED
+    if total[FOLLOWS_MASTER] == 1:
+        return FOLLOWING
     if total[LOSS_DAY] == total[DAY]:
         return DAILY_LOSS_REACHED
     if total[BELOW] == 1:

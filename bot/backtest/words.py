@@ -19,6 +19,7 @@ _OWN_REFUSALS = {
     at.LOSS_STREAK: RefusalCode.LOSS_STREAK,
     at.ENTRY_NOT_FILLED: RefusalCode.ENTRY_NOT_FILLED,
     at.ORDER_REJECTED: RefusalCode.ORDER_REJECTED,
+    at.FOLLOWING: RefusalCode.FOLLOWS_MASTER,
 }
 
 _WORDS = {
@@ -31,7 +32,6 @@ _WORDS = {
     at.WHY_TIME: f"{MAX_DAYS:.0f} days are over",
     at.WHY_BELOW_STOP: "the price is below where its stop belongs by now",
     at.WHY_FLATTEN: "flatten",
-    at.WHY_DUST: "dust",
 }
 
 

@@ -8,6 +8,7 @@ from time import perf_counter
 import click
 
 from bot.backtest.compiled import is_available, is_cached
+from bot.backtest.result import LOOKS
 from bot.bootstrap import PAPER_ACCOUNTS
 from bot.bootstrap_backtest import run_backtest
 from bot.cli.env import settings_from
@@ -38,7 +39,7 @@ HOW_TO_INSTALL = (
 @click.option(
     "--looks",
     type=click.IntRange(1, 1_000_000),
-    default=245,
+    default=LOOKS,
     show_default=True,
     metavar="N",
     help="Rules that were tried before this one, for the deflated Sharpe ratio.",

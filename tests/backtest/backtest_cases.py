@@ -111,5 +111,6 @@ CASES = {
     "begins in a gap": Case(
         seed=121, timeframe="1d", days=300, settings={}, changes={}, market={"wild": 0.5, "gaps": 0.05, "coins": 1}
     ),
+    "follows a master": Case(seed=1, days=60, settings=LOW_FEES | {"MODE": "MASTER_FOLLOW"}),
     "too small": Case(seed=17, days=60, equity="16", account="coinbase", settings={}, changes={}),
 }

@@ -29,11 +29,20 @@ def test_cases_let_something_happen(tmp_path: Path) -> None:
         settings, data = case.found(tmp_path), case.data()
         config = case.config(settings, data)
         outcome = by_backtest(settings, config, data, account=case.account, equity=case.equity)
-        assert bool(outcome.fills) != (name == "too small"), name
+        assert bool(outcome.fills) != (name in {"too small", "follows a master"}), name
         reasons |= {fill[-1].partition(":")[0].partition(" ")[0] for fill in outcome.fills}
         codes |= outcome.refusals.keys()
     assert reasons == {"allocation", "breakout", "protective", "score", "target", "the", "too", "flatten", "20"}
-    wanted = {"entry_not_filled", "loss_streak", "drawdown", "daily_loss", "max_positions", "signal_too_weak", "heat"}
+    wanted = {
+        "entry_not_filled",
+        "loss_streak",
+        "drawdown",
+        "daily_loss",
+        "max_positions",
+        "signal_too_weak",
+        "heat",
+        "follows_master",
+    }
     assert wanted <= codes
 
 
