@@ -16,6 +16,14 @@ RUN_LOCK = ROOT / "requirements.txt"
 TEST_LOCK = ROOT / "tests" / "requirements.txt"
 MUTATION_LOCK = ROOT / "tests" / "requirements-mutation.txt"
 RESEARCH_LOCK = ROOT / "scripts" / "requirements-research.txt"
+REPORT_LOCK = ROOT / "scripts" / "requirements-report.txt"
+LOCKS = {
+    "run": RUN_LOCK,
+    "test": TEST_LOCK,
+    "mutation": MUTATION_LOCK,
+    "research": RESEARCH_LOCK,
+    "report": REPORT_LOCK,
+}
 DISTRIBUTIONS_MAX = 45
 INSTALLED_MB_MAX = 200
 
@@ -34,18 +42,14 @@ def locked(lock: Path) -> dict[str, tuple[str, int]]:
     return rows
 
 
-@pytest.mark.parametrize(
-    "lock", [RUN_LOCK, TEST_LOCK, MUTATION_LOCK, RESEARCH_LOCK], ids=["run", "test", "mutation", "research"]
-)
+@pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
 def test_lock_every_requirement_is_pinned_with_hashes(lock: Path) -> None:
     rows = locked(lock)
     assert rows
     assert [name for name, (_, hashes) in rows.items() if hashes == 0] == []
 
 
-@pytest.mark.parametrize(
-    "lock", [RUN_LOCK, TEST_LOCK, MUTATION_LOCK, RESEARCH_LOCK], ids=["run", "test", "mutation", "research"]
-)
+@pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
 def test_lock_names_no_address_path_or_index(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text
@@ -60,6 +64,7 @@ def test_locks_hold_what_pyproject_asks_for() -> None:
         TEST_LOCK: project["optional-dependencies"]["test"],
         MUTATION_LOCK: project["optional-dependencies"]["mutation"],
         RESEARCH_LOCK: project["optional-dependencies"]["research"],
+        REPORT_LOCK: project["optional-dependencies"]["report"],
     }
     for lock, requirements in wanted.items():
         rows = locked(lock)
