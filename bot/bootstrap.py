@@ -15,12 +15,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bot.clock import PacedClock, StopSignal, VirtualClock
+from bot.decide.ensemble import ENSEMBLE, TREND_ONLY
 from bot.domain.account import FeeSchedule
 from bot.domain.errors import ConfigError, LedgerError
 from bot.domain.market import TIMEFRAME_MS
 from bot.domain.modes import TradingMode
 from bot.engine.config import EngineConfig
 from bot.engine.engine import Engine
+from bot.engine.history import SignalRules
 from bot.engine.tiers import TierKeeper
 from bot.ports import Clock, Venue
 from bot.scaling.ladder import SCALING_TIERS
@@ -207,6 +209,12 @@ def open_simulated(
         )
 
 
+def signal_rules(settings: Settings) -> SignalRules:
+    """Which signals count with these settings."""
+    weights = ENSEMBLE if settings.signal_ensemble else TREND_ONLY
+    return SignalRules(weights=weights, regime=settings.market_regime_engine)
+
+
 def ledger_beside(store: AccountsFile, folder: Path, *, durable: bool) -> SqliteLedger:
     """Open the ledger that belongs to stored play money. Raises ConfigError where one of the two is missing or empty.
 
@@ -321,6 +329,7 @@ def engine_config_of(
         strategy=settings.strategy,
         exit_rule=settings.exit_rule,
         leg_weights=leg_weights(settings),
+        signals=signal_rules(settings),
         size_on_equity=settings.pro_mode,
         floor_allowed=settings.micro_capital_mode,
         follows_master=settings.mode is AccountMode.MASTER_FOLLOW,

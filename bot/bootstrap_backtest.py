@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from bot.backtest.bootstrap import resample
@@ -118,14 +118,29 @@ class Prepared:
     fees: FeeSchedule
     kit: Kit
     candles: int
+    data: SourceData
 
     def run(self, *, keeps: bool = True) -> Book:
         """Run it once."""
         return run(self.market, self.signals, self.terms, kit=self.kit, keeps=keeps)
 
+    def between(self, from_ms: int, to_ms: int) -> Prepared:
+        """Return the same account over a part of the candles; all that lies before it is warm-up."""
+        market = _market(self.data, self.terms, from_ms=from_ms, to_ms=to_ms, kit=self.kit)
+        candles = sum(of.execution.count_within(from_ms, to_ms) for of in self.data.coins.values())
+        return replace(self, market=market, candles=candles)
 
-def prepared(settings: Settings, *, data: SourceData, account: str, equity: Decimal, compiled: bool) -> Prepared:
-    """Put candles and settings into the form in which they are run.
+
+def prepared(
+    settings: Settings,
+    *,
+    data: SourceData,
+    account: str,
+    equity: Decimal,
+    compiled: bool,
+    fees: FeeSchedule | None = None,
+) -> Prepared:
+    """Put candles and settings into the form in which they are run; ``fees`` stand in for those of the settings.
 
     Raises ConfigError where the settings or the candles do not fit.
     """
@@ -139,18 +154,22 @@ def prepared(settings: Settings, *, data: SourceData, account: str, equity: Deci
         snapshot_every_cycles=1_000,
         not_traded=data.missing,
     )
-    return prepared_as(config, settings, data=data, account=account, equity=equity, compiled=compiled)
+    return prepared_as(config, settings, data=data, account=account, equity=equity, compiled=compiled, fees=fees)
 
 
 def prepared_as(
-    config: EngineConfig, settings: Settings, *, data: SourceData, account: str, equity: Decimal, compiled: bool
+    config: EngineConfig,
+    settings: Settings,
+    *,
+    data: SourceData,
+    account: str,
+    equity: Decimal,
+    compiled: bool,
+    fees: FeeSchedule | None = None,
 ) -> Prepared:
     """Put candles and an engine's configuration into that form."""
-    kit, bar_ms = Kit(compiled=compiled), TIMEFRAME_MS[data.timeframe]
-    start_ms, end_ms = -(-data.from_ms // bar_ms) * bar_ms, data.to_ms // bar_ms * bar_ms
-    if start_ms >= end_ms:
-        raise ConfigError(f"the range holds no whole bar of {data.timeframe}; choose a longer one")
-    fees = paper_fees(account, settings)
+    kit = Kit(compiled=compiled)
+    fees = paper_fees(account, settings) if fees is None else fees
     terms = terms_of(
         config,
         paper_instruments(account, config.coins),
@@ -159,7 +178,31 @@ def prepared_as(
         half_spread_frac=settings.paper_half_spread_bps / 10_000,
         equity=equity,
     )
-    market = market_of(
+    market = _market(data, terms, from_ms=data.from_ms, to_ms=data.to_ms, kit=kit)
+    signals = signals_of(
+        {coin: of.daily for coin, of in data.coins.items()},
+        kit=kit,
+        weights=config.signals.weights,
+        regime=config.signals.regime,
+        fold=compiled_fold() if kit.compiled else fold_signals,
+    )
+    return Prepared(
+        market=market,
+        signals=signals,
+        terms=terms,
+        fees=fees,
+        kit=kit,
+        candles=sum(of.execution.count_within(market.start_ms, market.end_ms) for of in data.coins.values()),
+        data=data,
+    )
+
+
+def _market(data: SourceData, terms: Terms, *, from_ms: int, to_ms: int, kit: Kit) -> Market:
+    bar_ms = TIMEFRAME_MS[data.timeframe]
+    start_ms, end_ms = -(-from_ms // bar_ms) * bar_ms, to_ms // bar_ms * bar_ms
+    if start_ms >= end_ms:
+        raise ConfigError(f"the range holds no whole bar of {data.timeframe}; choose a longer one")
+    return market_of(
         {coin: of.execution for coin, of in data.coins.items()},
         bar_ms=bar_ms,
         start_ms=start_ms,
@@ -168,15 +211,6 @@ def prepared_as(
         tick_cents=terms.tick_cents,
         half_spread=terms.half_spread,
         kit=kit,
-    )
-    fold = compiled_fold() if kit.compiled else fold_signals
-    return Prepared(
-        market=market,
-        signals=signals_of({coin: of.daily for coin, of in data.coins.items()}, kit=kit, fold=fold),
-        terms=terms,
-        fees=fees,
-        kit=kit,
-        candles=sum(of.execution.count_within(start_ms, end_ms) for of in data.coins.values()),
     )
 
 

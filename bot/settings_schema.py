@@ -276,8 +276,8 @@ class Settings:
 
     trade_only: tuple[str, ...] = _setting("BTC,ETH,SOL", _S.PAIRS, "Coins that may be traded.", CoinsRule())
 
-    market_regime_engine: bool = _switch("True", _S.FEATURES, "Let the state of the market set the size.", _SIGNALS)
-    signal_ensemble: bool = _switch("True", _S.FEATURES, "Score with several signals.", _SIGNALS)
+    market_regime_engine: bool = _switch("True", _S.FEATURES, "Let each coin's market state set entries and size.")
+    signal_ensemble: bool = _switch("True", _S.FEATURES, "Score with five members; False: with the trend alone.")
     ai_trade_filter: bool = _switch("True", _S.FEATURES, "Filter trades by measured confidence.", _SIGNALS)
     leverage_enabled: bool = _switch("False", _S.FEATURES, "Leverage, where the tier has it.", _FOLLOWERS)
     copy_trading: bool = _switch("False", _S.FEATURES, "Copy trading, where the tier has it.", _FOLLOWERS)

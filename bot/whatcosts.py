@@ -119,7 +119,7 @@ def _question(
         worth=equity,
         venue_minimum=float(getattr(settings, f"min_balance_{venue}")),
         activation=float(settings.min_balance_to_trade),
-        candidate=Candidate(volatility, stop, price, gap_of(instrument.symbol), 0.0, 0.0),
+        candidate=Candidate(volatility, stop, price, gap_of(instrument.symbol), 0.0, 0.0, 1.0),
         rules=Rules(
             float(instrument.lot_step),
             float(instrument.min_amount),

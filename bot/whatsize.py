@@ -282,6 +282,7 @@ def _candidate(facts: _Facts) -> Candidate:
         gap=_gap(facts.coin),
         held_usd=_held_usd(facts),
         wish_usd=math.inf,
+        scale=1.0,
     )
 
 

@@ -104,7 +104,9 @@ def wanted_of(
                 since = math.nan
         return intend_breakout(coin, since, terms.min_score)
     best = 0.0
-    if not (math.isnan(coin.stop_distance) or math.isnan(coin.volatility)):
+    # What the legs allow is asked only where something may be bought or is held.
+    asked = coin.held_usd > 0.0 or not coin.score < terms.min_score
+    if asked and not (math.isnan(coin.stop_distance) or math.isnan(coin.volatility)):
         note_record(book.total, now_ms)
         free = free_cash(book)
         bare = Holdings(
@@ -120,7 +122,9 @@ def wanted_of(
             0.0,
             book.total[RESULTS],
         )
-        candidate = Candidate(coin.volatility, coin.stop_distance, coin.price, terms.gap[c], coin.held_usd, math.inf)
+        candidate = Candidate(
+            coin.volatility, coin.stop_distance, coin.price, terms.gap[c], coin.held_usd, math.inf, coin.scale
+        )
         blend = blend_of(
             candidate, rules_of(terms, c, terms.maker), bare, limits_of(market, terms, book), read_record(terms, book)
         )

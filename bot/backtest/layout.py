@@ -62,6 +62,11 @@ class Signals(NamedTuple):
     volatility: Sequence[Sequence[float]]
     atr: Sequence[Sequence[float]]
     since_breakout: Sequence[Sequence[float]]
+    mode: Sequence[Sequence[float]]
+    """Of the regime; UNKNOWN where MARKET_REGIME_ENGINE is off."""
+    trend: Sequence[Sequence[float]]
+    rank: Sequence[Sequence[float]]
+    scale: Sequence[Sequence[float]]
 
 
 class Terms(NamedTuple):
@@ -262,6 +267,8 @@ CHANGED = 26
 LOSS_DAYS = 27
 STREAKS = 28
 DRAWDOWNS = 29
+FIRST_BUY_MS = 30
+"""0: nothing has been bought."""
 BROKEN = 31
 """1 where more happened than the tables hold."""
 TIER_CHANGES = 32

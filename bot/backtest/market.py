@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from bot.backtest.layout import MS_PER_DAY, PRICE_UNITS, SPREAD_UNITS, Market, Signals
 from bot.backtest.orders import PRICE_PER_CENT, price_below
 from bot.backtest.signals import fold_signals
+from bot.decide.ensemble import TREND_ONLY
 from bot.decide.trend import LOOKBACKS, NOT_READY
 
 
@@ -182,12 +183,23 @@ def _fill_bids(
     bids[first : first + count] = np.maximum(below // (PRICE_PER_CENT * tick_cents), 1) * tick_cents
 
 
-def signals_of(daily: Mapping[str, Bars], *, kit: Kit, fold: Any = fold_signals) -> Signals:
-    """Fold the daily bars of every coin; ``fold`` is the plain or the compiled form of ``fold_signals``."""
+def signals_of(
+    daily: Mapping[str, Bars],
+    *,
+    kit: Kit,
+    weights: Sequence[float] = TREND_ONLY,
+    regime: bool = False,
+    fold: Any = fold_signals,
+) -> Signals:
+    """Fold the daily bars of every coin; ``fold`` is the plain or the compiled form of ``fold_signals``.
+
+    ``weights`` of the ensemble's members and whether the ``regime`` counts are those of ``engine/history``.
+    """
     longest = max(len(bars.times) for bars in daily.values())
     counts = kit.ints(len(daily))
     opened = kit.int_table(len(daily), longest)
-    highs, lows, closes, score, volatility, atr, since = (kit.float_table(len(daily), longest) for _ in range(7))
+    highs, lows, closes = (kit.float_table(len(daily), longest) for _ in range(3))
+    told = [kit.float_table(len(daily), longest) for _ in range(8)]
     for number, bars in enumerate(daily.values()):
         assert bars.length_ms == MS_PER_DAY, "decisions are made on daily bars"
         count = len(bars.times)
@@ -204,11 +216,11 @@ def signals_of(daily: Mapping[str, Bars], *, kit: Kit, fold: Any = fold_signals)
             highs[number],
             lows[number],
             closes[number],
+            kit.float_row(bars.columns[4]),
+            kit.float_row(weights),
+            int(regime),
             flags,
-            score[number],
-            volatility[number],
-            atr[number],
-            since[number],
+            *(table[number] for table in told),
             count,
         )
-    return Signals(counts, opened, highs, closes, score, volatility, atr, since)
+    return Signals(counts, opened, highs, closes, *told)

@@ -26,6 +26,7 @@ from bot.backtest.layout import (
     FEES_PAID,
     FILLED_MS,
     FILLS,
+    FIRST_BUY_MS,
     FIRST_STOP,
     HALTED,
     KEEP,
@@ -137,6 +138,8 @@ def note_fill(
     book.fee_sum[place] += fee
     total[FEES_PAID] += fee
     total[CHANGED] = 1
+    if buys == 1 and total[FIRST_BUY_MS] == 0:
+        total[FIRST_BUY_MS] = ms
     place = total[FILLS]
     total[FILLS] = place + 1
     if place >= len(book.fill):

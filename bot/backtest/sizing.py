@@ -265,12 +265,27 @@ def coin_of(signals: Signals, terms: Terms, book: Book, c: int) -> Coin:
         price,
         close,
         held,
+        int(signals.mode[c][bar]),
+        signals.trend[c][bar],
+        signals.rank[c][bar],
+        signals.scale[c][bar],
     )
 
 
 def priced(coin: Coin, price: float, distance: float) -> Coin:
     """Return the same coin at another price."""
-    return Coin(coin.score, coin.volatility, distance, price, coin.bar_close, coin.held_usd)
+    return Coin(
+        coin.score,
+        coin.volatility,
+        distance,
+        price,
+        coin.bar_close,
+        coin.held_usd,
+        coin.mode,
+        coin.trend,
+        coin.rank,
+        coin.scale,
+    )
 
 
 def refuse(book: Book, c: int, code: int) -> None:
@@ -352,7 +367,9 @@ def size(
     """Size a wish in coin ``c``."""
     note_record(book.total, now_ms)
     edge = read_record(terms, book)
-    candidate = Candidate(coin.volatility, coin.stop_distance, coin.price, terms.gap[c], coin.held_usd, wish)
+    candidate = Candidate(
+        coin.volatility, coin.stop_distance, coin.price, terms.gap[c], coin.held_usd, wish, coin.scale
+    )
     holdings = holdings_of(market, signals, terms, book, c, coin, equity)
     rules = rules_of(terms, c, fee_in)
     _, _, order = size_position(candidate, rules, holdings, limits_of(market, terms, book), edge)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from bot.decide import codes
-from bot.decide.indicators import highest
+from bot.decide.indicators import is_above_all
 from bot.decide.intents import Coin, Intent, entry_or_refusal
 
 BREAKOUT_DAYS = 20
@@ -23,7 +23,7 @@ def bars_since_breakout(highs: Sequence[float], closes: Sequence[float], n_bars:
         i = n_bars - 1 - back
         if i < BREAKOUT_DAYS:
             break
-        if closes[i] > highest(highs, i - BREAKOUT_DAYS, i):
+        if is_above_all(closes[i], highs, i - BREAKOUT_DAYS, i):
             return float(back)
     return math.nan
 

@@ -24,6 +24,9 @@ NO_EDGE = 20
 
 MINIMUM_TRADE = 21
 """Refuses nothing: the binding "cap" of an order that the floor of one minimum trade lifted."""
+MARKET_FLAT = 22
+MARKET_CRASH = 23
+LOW_CONFIDENCE = 24
 
 REFUSAL_NAMES = (
     "",
@@ -48,6 +51,9 @@ REFUSAL_NAMES = (
     "no_breakout",
     "no_edge",
     "minimum_trade",
+    "market_flat",
+    "market_crash",
+    "low_confidence",
 )
 
 UNITS = {
@@ -59,6 +65,9 @@ UNITS = {
     NO_EDGE: ("ratio", 1.0),
     RISK_REWARD: ("ratio", 1.0),
     NO_BREAKOUT: ("count", 1.0),
+    MARKET_FLAT: ("pct", 100.0),
+    MARKET_CRASH: ("pct", 100.0),
+    LOW_CONFIDENCE: ("pct", 100.0),
 }
 """By code: the unit that the outside uses for its limit and actual value, and the factor to it; all others are USD."""
 

@@ -34,6 +34,25 @@ def lowest(values: Sequence[float], start: int, stop: int) -> float:
     return bottom
 
 
+def is_above_all(value: float, values: Sequence[float], start: int, stop: int) -> bool:
+    """Whether a value exceeds all of ``values[start:stop]``; False where the range is empty.
+
+    Looks from the newest back: among prices a counterexample is mostly near.
+    """
+    for i in range(stop - 1, start - 1, -1):
+        if not value > values[i]:
+            return False
+    return stop > start
+
+
+def is_below_all(value: float, values: Sequence[float], start: int, stop: int) -> bool:
+    """Whether a value is less than all of ``values[start:stop]``; False where the range is empty."""
+    for i in range(stop - 1, start - 1, -1):
+        if not value < values[i]:
+            return False
+    return stop > start
+
+
 def true_range(high: float, low: float, previous_close: float) -> float:
     """Wilder's true range in quote units (Wilder 1978, New Concepts in Technical Trading Systems)."""
     return max(high - low, abs(high - previous_close), abs(low - previous_close))

@@ -91,6 +91,7 @@ def sized_order(equity: float, candidate: Candidate, rules: Rules, limits: Limit
         candidate.gap,
         0.0,
         plan.share * equity if equity > 0.0 else 0.0,
+        candidate.scale,
     )
     _, _, order = size_position(wish, rules, empty_account(equity, plan), limits, edge)
     return order

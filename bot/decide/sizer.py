@@ -46,6 +46,8 @@ class Candidate(NamedTuple):
     """Of this coin over all accounts, pending entries included."""
     wish_usd: float
     """What the strategy asks for; infinite where it leaves the size to the legs."""
+    scale: float
+    """Factor of the regime on the volatility leg, 1 where it says nothing."""
 
 
 class Holdings(NamedTuple):
@@ -222,6 +224,7 @@ def blend_of(candidate: Candidate, rules: Rules, holdings: Holdings, limits: Lim
     cap, positions = limits.position_cap, limits.max_positions
     kelly = kelly_leg(edge, limits.risk_per_trade, loss, cap)
     volatility = volatility_leg(candidate.volatility, positions, limits.correlation, limits.volatility_target, cap)
+    volatility *= candidate.scale
     equity = equity_leg(limits.risk_per_trade, loss, limits.cash_buffer, positions, cap)
     scale = drawdown_scale(holdings.drawdown, limits.max_drawdown)
     brake = edge_brake(holdings.trades, edge.chance)
@@ -256,6 +259,7 @@ def caps_of(candidate: Candidate, rules: Rules, holdings: Holdings, limits: Limi
 
 def assert_numbers(candidate: Candidate, holdings: Holdings, limits: Limits) -> None:
     """Stop at a NaN, which would slip past every comparison and lift the cap that it stands for."""
+    assert 0.0 <= candidate.scale <= 1.0, "a regime makes no entry larger"
     for balance in (
         holdings.equity,
         holdings.base_usd,

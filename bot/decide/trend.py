@@ -8,7 +8,7 @@ SSRN 5209907). The state depends on the path, so it is folded over all history t
 import math
 from collections.abc import MutableSequence, Sequence
 
-from bot.decide.indicators import highest, lowest
+from bot.decide.indicators import highest, is_above_all, is_below_all, lowest
 
 LOOKBACKS = (5, 10, 20, 30, 60, 90, 150, 250, 360)
 """Days; a lookback that the history cannot fill is left out of the score."""
@@ -37,10 +37,10 @@ def donchian_step(
         return NOT_READY
     close = closes[i]
     if flag == LONG:
-        if close < lowest(lows, i - exit_lookback(lookback), i):
+        if is_below_all(close, lows, i - exit_lookback(lookback), i):
             return FLAT
         return LONG
-    if close > highest(highs, i - lookback, i):
+    if is_above_all(close, highs, i - lookback, i):
         return LONG
     return FLAT
 

@@ -28,7 +28,7 @@ class DailyBars:
         self._accounts = accounts
         self._state = state
         self._fetch_after = datetime.min.replace(tzinfo=UTC)
-        self.histories = {symbol: History() for symbol in config.symbols}
+        self.histories = {symbol: History(config.signals) for symbol in config.symbols}
         for symbol, history in self.histories.items():
             history.extend(ledger.bars(config.bar_source, symbol, DAILY))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bot.decide.sizer import FEE_BUDGET
 from bot.domain.modes import ExitRule, Strategy, TradingMode
+from bot.engine.history import SignalRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class EngineConfig:
     """Between two comparisons of everything at the venues with the ledger (RECONCILE_MINUTES)."""
     decision_delay_s: float = 60.0
     """A bar is decided at least this long after its close: venues correct the last trades late."""
+    signals: SignalRules = field(default_factory=SignalRules)
     stall_days: float = 14.0
     fee_budget_frac: float = FEE_BUDGET
     """Share of equity that 30 days of fees may take (quant 3c)."""

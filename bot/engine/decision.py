@@ -159,6 +159,7 @@ class Decider:
             price,
             close,
             held + pending,
+            *history.regime_inputs(),
         )
 
     def _sellable(self) -> list[PositionKey]:

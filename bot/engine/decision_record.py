@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from bot.decide import allocation, breakout, codes
+from bot.decide.ensemble import MEMBERS
 from bot.decide.intents import Coin, Intent
+from bot.decide.regime import MODE_NAMES
 from bot.decide.risk import drawdown_scale
 from bot.domain.modes import Strategy
 from bot.domain.refusal import Refusal
@@ -92,6 +94,7 @@ def decision_record(
         "code": verdict.refusal.code.value if verdict.refusal is not None else codes.REFUSAL_NAMES[intent.code],
         "wanted": codes.ACTION_NAMES[intent.action],
         **inputs_of("wish", wish),
+        **signals_in(history),
     }
     if sized is not None:
         details |= _explained(sized)
@@ -125,6 +128,22 @@ def _explained(sized: Sized) -> dict[str, float | str | None]:
         "parts": float(order.exits),
         **{f"leg_{name}": value for name, value in blend._asdict().items()},
         **{f"cap_{name}_usd": _finite(value) for name, value in caps._asdict().items()},
+    }
+
+
+def signals_in(history: History) -> dict[str, float | str | None]:
+    """Members of the score with their weights, and the regime, used or not."""
+    members = zip(MEMBERS, history.members(), history.rules.weights, strict=True)
+    shown: dict[str, float | str | None] = {}
+    for name, value, weight in members:
+        shown[f"member_{name}"] = _finite(value)
+        shown[f"weight_{name}"] = weight
+    state = history.regime()
+    return shown | {
+        "regime": MODE_NAMES[state.mode],
+        "regime_rank": _finite(state.rank),
+        "regime_scale": state.scale,
+        "regime_used": float(history.rules.regime),
     }
 
 

@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from bot.decide import breakout, indicators, trend
-from bot.decide.ensemble import WEIGHTS, ensemble_score
+from bot.decide import breakout, ensemble, indicators, regime, trend
+from bot.decide.regime import Hits, Regime
 from bot.domain.market import MS_PER_DAY, Candle
+
+BISECTION_STEPS = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRules:
+    """Which signals count: SIGNAL_ENSEMBLE and MARKET_REGIME_ENGINE."""
+
+    weights: tuple[float, ...] = ensemble.TREND_ONLY
+    """Of the members of the ensemble."""
+    regime: bool = False
+    """Whether the regime holds back entries and makes them smaller."""
 
 
 class History:
     """Closed daily bars in order, and the indicators after the newest of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: SignalRules | None = None) -> None:
+        self.rules = SignalRules() if rules is None else rules
         self.open_ms: list[int] = []
         self.highs: list[float] = []
         self.lows: list[float] = []
         self.closes: list[float] = []
+        self.volumes: list[float] = []
+        self.modes: list[int] = []
         self.flags = [trend.NOT_READY] * len(trend.LOOKBACKS)
         self._atr = 0.0
         self._variance = 0.0
+        self._volatilities: list[float] = []
+        self._ordered: list[float] = []
+        self._regime = Regime(regime.UNKNOWN, math.nan, 1.0)
 
     def __len__(self) -> int:
         return len(self.closes)
@@ -59,11 +78,47 @@ class History:
         self.highs.append(bar.high)
         self.lows.append(bar.low)
         self.closes.append(bar.close)
+        self.volumes.append(bar.volume)
         trend.advance_flags(self.flags, self.highs, self.lows, self.closes, seen)
+        self._volatilities.append(self.volatility())
+        rank = math.nan
+        if seen >= indicators.ATR_PERIOD:
+            rank = regime.volatility_rank(self._ordered, self._volatilities, seen, indicators.ATR_PERIOD)
+        mean = regime.mean_of_closes(self.closes, seen + 1)
+        self._regime = regime.regime_of(trend.trend_score(self.flags), rank, bar.close, mean)
+        self.modes.append(self._regime.mode)
+
+    def members(self) -> tuple[float, ...]:
+        """Members of the ensemble, 0 to 1 each; NaN for those without a value."""
+        return self._members_at(self.flags, len(self.closes))
+
+    def _members_at(self, flags: Sequence[int], n_bars: int) -> tuple[float, ...]:
+        state = self._regime
+        return (
+            trend.trend_score(flags),
+            ensemble.momentum_share(self.closes, n_bars),
+            ensemble.breakout_strength(self.highs, self.lows, self.closes, n_bars),
+            ensemble.volume_share(self.closes, self.volumes, n_bars),
+            ensemble.regime_member(state.mode, state.scale) if self.rules.regime else math.nan,
+        )
 
     def score(self) -> float:
         """Ensemble score, 0 to 1; NaN while the history is too short."""
-        return ensemble_score((trend.trend_score(self.flags),), WEIGHTS)
+        return ensemble.ensemble_score(self.members(), self.rules.weights)
+
+    def regime(self) -> Regime:
+        """State of the market after the newest bar, whether it is used or not."""
+        return self._regime
+
+    def regime_inputs(self) -> tuple[int, float, float, float]:
+        """Mode, share of the trend, rank of the volatility and scale, as a decision is asked with them."""
+        if not self.rules.regime:
+            return regime.UNKNOWN, math.nan, math.nan, 1.0
+        return self._regime.mode, trend.trend_score(self.flags), self._regime.rank, self._regime.scale
+
+    def regime_hits(self) -> Hits:
+        """How often this coin went where its mode pointed."""
+        return regime.hits_of(self.modes, self.closes, len(self.closes))
 
     def atr(self) -> float:
         """Average true range in quote units; NaN while the history is too short."""
@@ -78,9 +133,39 @@ class History:
         return breakout.bars_since_breakout(self.highs, self.closes, len(self.closes))
 
     def trigger_close(self, min_score: float) -> float:
-        """Level that the next close must exceed for ``min_score``; NaN: there already, or unknown."""
-        return trend.close_that_reaches(self.flags, self.highs, len(self.highs), min_score)
+        """Level that the next close must exceed for ``min_score``; NaN: there already, or unknown.
+
+        With an ensemble it is sought by trying closes, each with the newest bar's volume and the regime as it is.
+        """
+        exact = trend.close_that_reaches(self.flags, self.highs, len(self.highs), min_score)
+        if self.rules.weights == ensemble.TREND_ONLY or math.isnan(self.score()):
+            return exact
+        low, high = self.closes[-1], 2.0 * self.closes[-1]
+        if self._next_score(low) >= min_score or self._next_score(high) < min_score:
+            return math.nan
+        for _ in range(BISECTION_STEPS):
+            middle = (low + high) / 2.0
+            if self._next_score(middle) >= min_score:
+                high = middle
+            else:
+                low = middle
+        return low
+
+    def _next_score(self, close: float) -> float:
+        """Score after a next bar that closes at ``close``, between the newest close and it."""
+        n = len(self.closes)
+        columns = (self.highs, self.lows, self.closes, self.volumes)
+        values = (max(close, self.closes[-1]), min(close, self.closes[-1]), close, self.volumes[-1])
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+        try:
+            flags = list(self.flags)
+            trend.advance_flags(flags, self.highs, self.lows, self.closes, n)
+            return ensemble.ensemble_score(self._members_at(flags, n + 1), self.rules.weights)
+        finally:
+            for column in columns:
+                column.pop()
 
     def lowering_close(self) -> float:
-        """Level below which the next close lowers the score; NaN where it is 0 already, or unknown."""
+        """Level below which the next close lowers the trend's score; NaN where it is 0 already, or unknown."""
         return trend.close_that_lowers(self.flags, self.lows, len(self.lows))

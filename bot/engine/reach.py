@@ -188,7 +188,7 @@ def reach_views(
                 worth=worth,
                 venue_minimum=config.venue_minimum_usd.get(account.name, 0.0),
                 activation=activation,
-                candidate=Candidate(volatility, stop, price, gap_of(symbol), 0.0, 0.0),
+                candidate=Candidate(volatility, stop, price, gap_of(symbol), 0.0, 0.0, 1.0),
                 rules=rules,
                 limits=limits,
                 rungs=rungs,

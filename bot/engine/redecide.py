@@ -14,13 +14,15 @@ from typing import NamedTuple, TypeVar, get_type_hints
 
 from bot.decide import codes, exits, sizer
 from bot.decide.costs import Rules
+from bot.decide.ensemble import MEMBERS
 from bot.decide.intents import Coin, Intent
 from bot.decide.kelly import Edge
+from bot.decide.regime import MODE_NAMES
 from bot.decide.sizer import Candidate, Holdings, Limits
 from bot.domain.market import Candle
 from bot.domain.modes import Strategy
 from bot.engine.decision_record import Wish, intent_of, nan_to_zero
-from bot.engine.history import History
+from bot.engine.history import History, SignalRules
 from bot.engine.sizing import STOP_ATR, rewarding
 from bot.ports import DecisionRecord
 
@@ -65,7 +67,7 @@ class Redecider:
     def __init__(self, bars_of: Callable[[str, str], Sequence[Candle]]) -> None:
         self._bars_of = bars_of
         self._bars: dict[tuple[str, str], tuple[Sequence[Candle], list[int]]] = {}
-        self._histories: dict[tuple[str, str, int], History] = {}
+        self._histories: dict[tuple[str, str, int, SignalRules], History] = {}
 
     def again(self, record: DecisionRecord) -> Redecided:
         """Make one decision again and compare it with what was stored."""
@@ -73,7 +75,11 @@ class Redecider:
         source = details.get("bar_source")
         if not isinstance(source, str) or "price" not in details:
             return Redecided(Depth.NOTHING, "a version that did not store what they follow from made them")
-        history = self._history(source, record)
+        try:
+            rules = _rules(details)
+        except (KeyError, ValueError, TypeError) as e:
+            return Redecided(Depth.WHOLE, differences=(_unusable(e),))
+        history = self._history(source, record, rules)
         if history is None:
             return Redecided(Depth.NOTHING, "their bars are gone")
         try:
@@ -86,20 +92,19 @@ class Redecider:
             if "candidate_price" in details:
                 differences += _order_differences(coin, intent, record)
         except (KeyError, ValueError, TypeError, ArithmeticError, AssertionError) as e:
-            what = f"{e.args[0]!r} is missing" if isinstance(e, KeyError) else str(e) or "it contradicts itself"
-            differences = [f"what is stored with it cannot be used: {what}"]
+            differences = [_unusable(e)]
         return Redecided(Depth.WHOLE, differences=tuple(differences))
 
-    def _history(self, source: str, record: DecisionRecord) -> History | None:
+    def _history(self, source: str, record: DecisionRecord, rules: SignalRules) -> History | None:
         """Fold the bars up to the decision; None where they are not those that it was made from."""
         if (source, record.symbol) not in self._bars:
             bars = self._bars_of(source, record.symbol)
             self._bars[source, record.symbol] = bars, [bar.open_ms for bar in bars]
         bars, times = self._bars[source, record.symbol]
-        key = (source, record.symbol, record.first_bar_ms)
+        key = (source, record.symbol, record.first_bar_ms, rules)
         history = self._histories.get(key)
         if history is None or (history.last_open_ms or 0) > record.bar_ms:
-            history = self._histories[key] = History()
+            history = self._histories[key] = History(rules)
         after = record.first_bar_ms - 1 if history.last_open_ms is None else history.last_open_ms
         history.extend(bars[bisect_right(times, after) : bisect_left(times, record.bar_ms + 1)])
         if len(history) != record.bars or history.last_open_ms != record.bar_ms:
@@ -107,12 +112,31 @@ class Redecider:
         return history
 
 
+def _unusable(error: Exception) -> str:
+    what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error) or "it contradicts itself"
+    return f"what is stored with it cannot be used: {what}"
+
+
 def _coin(history: History, details: Details) -> Coin:
     price = _number(details, "price")
     distance = exits.stop_distance(history.atr(), price, STOP_ATR[Strategy(str(details["strategy"]))])
     return Coin(
-        history.score(), history.volatility(), distance, price, history.closes[-1], _number(details, "held_usd")
+        history.score(),
+        history.volatility(),
+        distance,
+        price,
+        history.closes[-1],
+        _number(details, "held_usd"),
+        *history.regime_inputs(),
     )
+
+
+def _rules(details: Details) -> SignalRules:
+    """Which signals counted; a decision that names none is of a version that knew the trend alone."""
+    if "weight_trend" not in details:
+        return SignalRules()
+    weights = tuple(_number(details, f"weight_{member}") for member in MEMBERS)
+    return SignalRules(weights=weights, regime=details.get("regime_used") == 1.0)
 
 
 def _signal_differences(coin: Coin, record: DecisionRecord) -> Iterator[str]:
@@ -120,6 +144,11 @@ def _signal_differences(coin: Coin, record: DecisionRecord) -> Iterator[str]:
     yield from _differs("score", nan_to_zero(coin.score), record.score)
     for name in ("volatility", "stop_distance", "bar_close"):
         yield from _differs(name, getattr(coin, name), _number(details, name))
+    if details.get("regime_used") == 1.0:
+        mode = MODE_NAMES[coin.mode]
+        if mode != details["regime"]:
+            yield f"regime is stored as {details['regime']!r} and would be {mode!r}"
+        yield from _differs("regime_scale", coin.scale, _number(details, "regime_scale"))
 
 
 def _intent_differences(intent: Intent, record: DecisionRecord) -> Iterator[str]:
@@ -185,4 +214,6 @@ def _finite(value: float) -> float:
 
 def _read(kind: type[_T], name: str, details: Details) -> _T:
     """One input of the core; its whole numbers are whole again."""
-    return kind(*(whole(_number(details, f"{name}_{field}")) for field, whole in get_type_hints(kind).items()))
+    older = {"candidate_scale": 1.0}  # a version before the regime's
+    stored = {**older, **details}
+    return kind(*(whole(_number(stored, f"{name}_{field}")) for field, whole in get_type_hints(kind).items()))

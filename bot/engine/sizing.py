@@ -238,7 +238,9 @@ class Sizing:
         return f"measured on {min(record.trades, measured.COUNTED_TRADES)} closed trades"
 
     def _candidate(self, symbol: str, coin: Coin, wish_usd: float) -> Candidate:
-        return Candidate(coin.volatility, coin.stop_distance, coin.price, gap_of(symbol), coin.held_usd, wish_usd)
+        return Candidate(
+            coin.volatility, coin.stop_distance, coin.price, gap_of(symbol), coin.held_usd, wish_usd, coin.scale
+        )
 
     def _free_cash(self) -> float:
         return sum(self._free_on(account) for account in self._accounts.values())

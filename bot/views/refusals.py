@@ -92,6 +92,20 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "No daily close of the last {limit} is above the highest price of the 20 days before it.",
             "A daily close above the 20-day high.",
         ),
+        _C.MARKET_FLAT: Explanation(
+            "The coin's own trend is not up: {actual} of its lookbacks are long; an entry needs {limit} "
+            "(MARKET_REGIME_ENGINE).",
+            "A daily close above more of its earlier highs.",
+        ),
+        _C.MARKET_CRASH: Explanation(
+            "The coin is in a crash: below its 200-day mean, and more volatile than on {actual} of the days of a year; "
+            "from {limit} on nothing is bought (MARKET_REGIME_ENGINE).",
+            "A calmer market, or a close above the 200-day mean.",
+        ),
+        _C.LOW_CONFIDENCE: Explanation(
+            "The results so far make a gain after costs {actual} likely; an entry needs {limit} (MIN_AI_CONFIDENCE).",
+            "Better results, or time: old results fade, and with too few of them the filter lets pass again.",
+        ),
         _C.MAX_POSITIONS: Explanation(
             "Positions open or being opened: {actual}; allowed are {limit}.",
             "A sale, the next tier, or a higher MAX_POSITIONS where you have set one.",

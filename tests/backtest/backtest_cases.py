@@ -18,12 +18,15 @@ from bot.engine.config import EngineConfig
 from bot.settings_schema import Settings
 from bot.storage.candle_files import SourceData
 
-LOW_FEES = {
+TREND = {"SIGNAL_ENSEMBLE": "False", "MARKET_REGIME_ENGINE": "False"}
+"""The trend alone decides."""
+LOW_FEES = TREND | {
     "COINBASE_MAKER_FEE_PCT": "0.1",
     "COINBASE_TAKER_FEE_PCT": "0.2",
     "KRAKEN_MAKER_FEE_PCT": "0.25",
     "KRAKEN_TAKER_FEE_PCT": "0.40",
 }
+ALL_SIGNALS = LOW_FEES | {"SIGNAL_ENSEMBLE": "True", "MARKET_REGIME_ENGINE": "True"}
 FREE: dict[str, Any] = {"max_spread_frac": 0.5, "fee_budget_frac": 1.0, "min_score": 0.4, "min_reward": 0.1}
 """Looser than the settings allow, so that more happens."""
 HALTS = FREE | {"drawdown_frac": 0.03, "position_cap_frac": 1.0}
@@ -73,7 +76,7 @@ def breakout(rule: str) -> dict[str, str]:
 
 
 CASES = {
-    "allocation": Case(seed=1, equity="260", settings={}, changes={}),
+    "allocation": Case(seed=1, equity="260", settings=TREND, changes={}),
     "allocation, hours, gaps": Case(seed=2, timeframe="1h", days=60, market={"gaps": 0.05}),
     "allocation, wild": Case(seed=3, account="coinbase", equity="480", market={"wild": 2.5, "gaps": 0.01}),
     "allocation, large": Case(
@@ -109,8 +112,22 @@ CASES = {
         seed=15, days=200, settings=breakout("trail_tight"), changes=FREE | {"max_losses": 1}, market={"wild": 1.5}
     ),
     "begins in a gap": Case(
-        seed=121, timeframe="1d", days=300, settings={}, changes={}, market={"wild": 0.5, "gaps": 0.05, "coins": 1}
+        seed=121, timeframe="1d", days=300, settings=TREND, changes={}, market={"wild": 0.5, "gaps": 0.05, "coins": 1}
+    ),
+    "ensemble": Case(seed=21, timeframe="1d", days=400, settings=ALL_SIGNALS, market={"wild": 0.8}),
+    "ensemble, hours, gaps": Case(seed=22, timeframe="1h", days=90, settings=ALL_SIGNALS, market={"gaps": 0.05}),
+    "ensemble, as shipped": Case(seed=23, equity="250", days=400, settings={}, changes={}, market={"drift": 0.006}),
+    "ensemble, breakout": Case(
+        seed=24, days=300, settings=ALL_SIGNALS | {"STRATEGY": "breakout"}, market={"wild": 1.5}
+    ),
+    "regime alone": Case(
+        seed=25,
+        timeframe="1d",
+        days=500,
+        settings=LOW_FEES | {"MARKET_REGIME_ENGINE": "True"},
+        changes=FREE | {"min_score": 0.0},
+        market={"wild": 1.5},
     ),
     "follows a master": Case(seed=1, days=60, settings=LOW_FEES | {"MODE": "MASTER_FOLLOW"}),
-    "too small": Case(seed=17, days=60, equity="16", account="coinbase", settings={}, changes={}),
+    "too small": Case(seed=17, days=60, equity="16", account="coinbase", settings=TREND, changes={}),
 }

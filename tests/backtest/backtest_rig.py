@@ -77,7 +77,7 @@ def walk(
             high = round(max(opening, close) * (1 + abs(chance.gauss(0.0, 0.01)) * scale), 2)
             low = round(min(opening, close) * (1 - abs(chance.gauss(0.0, 0.01)) * scale), 2)
             prices[name] = close
-            bars[name].append(Candle(open_ms, opening, high, low, close, 1.0))
+            bars[name].append(Candle(open_ms, opening, high, low, close, 1.0 + i * 7919 % 13))
     found = {}
     for name, all_bars in bars.items():
         execution, daily = CandleSeries(timeframe), CandleSeries("1d")
@@ -97,7 +97,7 @@ def walk(
                     max(bar.high for bar in of_day),
                     min(bar.low for bar in of_day),
                     of_day[-1].close,
-                    1.0,
+                    sum(bar.volume for bar in of_day),
                 )
             )
         found[name] = CoinData(coin=name, quote="USD", execution=execution, daily=daily, gaps=(), files=())

@@ -12,13 +12,15 @@ from backtest_rig import DATA, by_backtest, walk
 
 from bot.backtest.layout import Signals
 from bot.backtest.market import Kit, signals_of
+from bot.decide.ensemble import ENSEMBLE
 from bot.domain.market import MS_PER_DAY
-from bot.engine.history import History
+from bot.engine.history import History, SignalRules
 from bot.storage.candle_files import SourceData
 from bot.storage.candle_reader import CandleSeries, read_candle_file
 
 KIT = Kit(compiled=False)
-NAMES = ("score", "volatility", "atr", "since_breakout")
+NAMES = ("score", "volatility", "atr", "since_breakout", "mode", "trend", "rank", "scale")
+EVERYTHING = SignalRules(weights=ENSEMBLE, regime=True)
 SERVED_BY_KRAKEN = 720
 """Daily bars: the live bot's history begins there."""
 
@@ -31,8 +33,11 @@ def part(series: CandleSeries, first: int, last: int) -> CandleSeries:
 
 
 def last_row(series: CandleSeries) -> list[float]:
-    signals = signals_of({"X": series}, kit=KIT)
-    return row_of(signals, len(series) - 1)
+    return row_of(signals_in(series), len(series) - 1)
+
+
+def signals_in(series: CandleSeries) -> Signals:
+    return signals_of({"X": series}, kit=KIT, weights=EVERYTHING.weights, regime=EVERYTHING.regime)
 
 
 def row_of(signals: Signals, bar: int) -> list[float]:
@@ -52,23 +57,24 @@ def wild_days(seed: int) -> CandleSeries:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_signals_of_a_prefix_are_the_prefix_of_the_signals(seed: int) -> None:
     series, chance = wild_days(seed), random.Random(seed)
-    whole = signals_of({"X": series}, kit=KIT)
+    whole = signals_in(series)
     for length in [1, 14, 15, 20, 21, 91, *(chance.randrange(2, len(series)) for _ in range(25)), len(series)]:
         assert same(last_row(part(series, 0, length)), row_of(whole, length - 1)), length
 
 
 @pytest.mark.parametrize("seed", [3, 4])
 def test_signals_are_those_of_the_live_history(seed: int) -> None:
-    series, history = wild_days(seed), History()
-    whole = signals_of({"X": series}, kit=KIT)
+    series, history = wild_days(seed), History(EVERYTHING)
+    whole = signals_in(series)
     for place in range(len(series)):
         history.extend([series[place]])
         live = [history.score(), history.volatility(), history.atr(), history.since_breakout()]
+        live += [float(value) for value in history.regime_inputs()]
         assert same(live, row_of(whole, place)), place
 
 
 def assert_window_is_enough(series: CandleSeries, step: int) -> None:
-    whole = signals_of({"X": series}, kit=KIT)
+    whole = signals_in(series)
     looks = range(SERVED_BY_KRAKEN, len(series), step)
     assert looks
     for end in looks:

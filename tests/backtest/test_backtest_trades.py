@@ -42,6 +42,8 @@ def test_cases_let_something_happen(tmp_path: Path) -> None:
         "signal_too_weak",
         "heat",
         "follows_master",
+        "market_flat",
+        "market_crash",
     }
     assert wanted <= codes
 

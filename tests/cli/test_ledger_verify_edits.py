@@ -28,7 +28,7 @@ _RUN = """
 from datetime import UTC, datetime
 from bot.cli import main, run
 run.current_time = lambda: datetime(2026, 3, 4, 15, 30, tzinfo=UTC)
-main.main(["run", "--simulated", "--cycles", "60", "--interval", "0"])
+main.main(["--set", "SIGNAL_ENSEMBLE=False", "run", "--simulated", "--cycles", "60", "--interval", "0"])
 """
 
 

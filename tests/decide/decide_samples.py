@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from bot.decide import trend
+from bot.decide import regime, trend
 from bot.decide.costs import Rules
 from bot.decide.intents import Coin
 
@@ -21,7 +21,18 @@ KRAKEN_BTC = Rules(1e-8, 0.00005, 0.5, 0.0025, 0.004)
 KRAKEN_ETH = Rules(1e-8, 0.001, 0.5, 0.0025, 0.004)
 KRAKEN_SOL = Rules(1e-8, 0.06, 0.5, 0.0025, 0.004)
 
-COIN = Coin(score=1.0, volatility=0.5, stop_distance=0.10, price=50_000.0, bar_close=50_000.0, held_usd=0.0)
+COIN = Coin(
+    score=1.0,
+    volatility=0.5,
+    stop_distance=0.10,
+    price=50_000.0,
+    bar_close=50_000.0,
+    held_usd=0.0,
+    mode=regime.UNKNOWN,
+    trend=math.nan,
+    rank=math.nan,
+    scale=1.0,
+)
 
 
 class Bars(NamedTuple):

@@ -86,6 +86,7 @@ def case_of(seed: int) -> Case:
             gap=rng.choice([0.0, 0.02, 0.04]),
             held_usd=held,
             wish_usd=equity * rng.choice([math.inf] * 6 + [0.0] + [rng.uniform(0.0, 0.2)] * 4),
+            scale=rng.choice([1.0] * 4 + [rng.uniform(0.5, 1.0), 0.0]),
         ),
         rules,
         Holdings(

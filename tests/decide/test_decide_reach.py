@@ -49,9 +49,9 @@ COINBASE_TAKER = Rules(1e-8, 1e-8, 1.0, 0.012, 0.012)
 KRAKEN_BTC = Rules(1e-8, 0.00005, 0.5, 0.004, 0.008)
 
 # Stops of two daily ATR: 3.3 %, 5.8 % and 6.5 % (quant 3c).
-BTC = Candidate(0.55, 0.066, 100_000.0, 0.02, 0.0, 0.0)
-ETH = Candidate(0.75, 0.116, 4_000.0, 0.02, 0.0, 0.0)
-SOL = Candidate(0.95, 0.130, 200.0, 0.04, 0.0, 0.0)
+BTC = Candidate(0.55, 0.066, 100_000.0, 0.02, 0.0, 0.0, 1.0)
+ETH = Candidate(0.75, 0.116, 4_000.0, 0.02, 0.0, 0.0, 1.0)
+SOL = Candidate(0.95, 0.130, 200.0, 0.04, 0.0, 0.0, 1.0)
 
 LADDER = Plan(math.inf, exits.LADDER, math.nan, 1.8, 0, 0.0, 0.0)
 RUNNER = Plan(math.inf, exits.RUNNER, math.nan, 1.8, 0, 0.0, 0.0)
@@ -111,7 +111,7 @@ def test_order_with_taker_fees_both_ways_is_never_worth_its_costs() -> None:
 
 def test_order_with_a_stop_of_four_ranges_needs_more_equity() -> None:
     # .132 + .006 + .012 x .868 + .001 = .149416; 5 x .149416 / .03 = 24.903
-    disaster = Candidate(0.55, 0.132, 100_000.0, 0.02, 0.0, 0.0)
+    disaster = Candidate(0.55, 0.132, 100_000.0, 0.02, 0.0, 0.0, 1.0)
     assert first_at(disaster, COINBASE, Plan(0.25 / 0.55 / 3, -1, math.nan, 1.8, 0, 0.0, 0.0)) == 24.91
 
 
@@ -180,7 +180,7 @@ def test_smallest_equity_one_part_is_worth_it_and_three_are_not() -> None:
     # Kraken, stop 4.5 %: loss .045 + .004 + .008 x .955 + .001 = .05764. One part at 3 R = .135:
     # (.135 - .005 - .008 x 1.135) / .05764 = 2.098. Three at 2.604 R = .11718: (.11218 - .00893744) / .05764 = 1.791.
     # A third can be sold from 15,213 lots on: 15.213 / .0923306 = 164.77.
-    near = Candidate(0.55, 0.045, 100_000.0, 0.02, 0.0, 0.0)
+    near = Candidate(0.55, 0.045, 100_000.0, 0.02, 0.0, 0.0, 1.0)
     assert first_at(near, KRAKEN_BTC, RUNNER) == 54.39
     assert order_at(164.76, near, KRAKEN_BTC, RUNNER).exits == 1
     assert order_at(164.77, near, KRAKEN_BTC, RUNNER).code == codes.RISK_REWARD
@@ -190,7 +190,7 @@ def test_smallest_equity_one_part_is_worth_it_and_three_are_not() -> None:
 def test_smallest_equity_three_parts_are_worth_it_and_one_is_not() -> None:
     # Kraken, stop 3.8 %, a reward of 2 demanded: loss .038 + .004 + .008 x .962 + .001 = .050696. One part at
     # 3 R = .114: (.114 - .005 - .008 x 1.114) / .050696 = 1.974; three at 3.284 R = .124792: 2.186.
-    nearer = Candidate(0.55, 0.038, 100_000.0, 0.02, 0.0, 0.0)
+    nearer = Candidate(0.55, 0.038, 100_000.0, 0.02, 0.0, 0.0, 1.0)
     demanding = Plan(math.inf, exits.LADDER, math.nan, 2.0, 0, 0.0, 0.0)
     assert order_at(100.0, nearer, KRAKEN_BTC, demanding).actual == pytest.approx(1.9743, abs=1e-4)
     assert first_at(nearer, KRAKEN_BTC, demanding) == 164.77
@@ -315,6 +315,7 @@ coins = st.builds(
     st.sampled_from([0.02, 0.04]),
     st.just(0.0),
     st.just(0.0),
+    st.floats(0.5, 1.0),
 )
 markets = st.builds(
     lambda minimum, cost, fee, spread: Rules(1e-8, minimum, cost, fee, fee + spread),

@@ -14,7 +14,9 @@ COINBASE = Rules(1e-8, 1e-8, 1.0, 0.006, 0.012)
 KRAKEN = Rules(1e-8, 0.00005, 0.5, 0.0025, 0.004)
 
 NO_TRADES = edge_of_counts(0, 0, 1.8, 0.12)
-CANDIDATE = Candidate(volatility=0.60, stop_distance=0.06, price=63_000.0, gap=0.02, held_usd=0.0, wish_usd=math.inf)
+CANDIDATE = Candidate(
+    volatility=0.60, stop_distance=0.06, price=63_000.0, gap=0.02, held_usd=0.0, wish_usd=math.inf, scale=1.0
+)
 LIMITS = Limits(
     position_cap=0.18,
     risk_per_trade=0.05,

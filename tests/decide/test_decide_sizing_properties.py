@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sizer_cases import EPS, MORE, SIZING, Case, assert_within_caps, case_of
 
-from bot.decide import allocation, breakout, codes, sizer
+from bot.decide import allocation, breakout, codes, regime, sizer
 from bot.decide.allocation import lots_to_sell
 from bot.decide.costs import Rules
 from bot.decide.intents import Coin, Intent
@@ -38,6 +38,10 @@ class Path(NamedTuple):
             candidate.price,
             self.bar_close,
             candidate.held_usd,
+            regime.UNKNOWN,
+            math.nan,
+            math.nan,
+            candidate.scale,
         )
 
     def intent(self) -> Intent:

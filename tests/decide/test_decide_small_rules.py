@@ -8,49 +8,10 @@ from hypothesis import strategies as st
 
 from bot.decide import codes
 from bot.decide.costs import break_even_move, break_even_price, gain_per_unit, loss_per_unit
-from bot.decide.ensemble import MEMBERS, WEIGHTS, ensemble_score
 from bot.decide.risk import drawdown_scale
 from bot.domain.refusal import RefusalCode
 
 NAN = math.nan
-
-
-# -- ensemble -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("scores", "weights", "expected"),
-    [
-        ((0.75,), (1.0,), 0.75),
-        ((0.0,), (1.0,), 0.0),
-        ((0.5, 1.0), (1.0, 3.0), 0.875),  # (0.5 + 3) / 4
-        ((NAN, 1.0, 0.5), (1.0, 1.0, 3.0), 0.625),  # (1 + 1.5) / 4: the other weights are scaled up
-        ((0.25, NAN), (2.0, 6.0), 0.25),
-        ((0.25, 0.75), (1.0, 0.0), 0.25),
-    ],
-)
-def test_ensemble_score_is_the_weighted_mean_of_the_numbers(
-    scores: tuple[float, ...], weights: tuple[float, ...], expected: float
-) -> None:
-    assert ensemble_score(scores, weights) == expected
-
-
-@pytest.mark.parametrize(
-    ("scores", "weights"),
-    [((NAN,), (1.0,)), ((NAN, NAN), (1.0, 2.0)), ((), ()), ((NAN, 0.5), (1.0, 0.0))],
-)
-def test_ensemble_score_without_a_value_is_nan(scores: tuple[float, ...], weights: tuple[float, ...]) -> None:
-    assert math.isnan(ensemble_score(scores, weights))
-
-
-def test_ensemble_table_has_one_weight_per_member() -> None:
-    assert MEMBERS == ("trend",)
-    assert WEIGHTS == (1.0,)
-
-
-@given(score=st.floats(0.0, 1.0))
-def test_ensemble_of_one_member_is_that_member(score: float) -> None:
-    assert ensemble_score((score,), WEIGHTS) == score
 
 
 # -- costs ----------------------------------------------------------------------------------------
@@ -164,7 +125,7 @@ def test_codes_carry_their_own_names() -> None:
     actions = {name: value for name, value in numbers.items() if name.lower() in codes.ACTION_NAMES}
     refusals = {name: value for name, value in numbers.items() if name not in actions and name != "OK"}
     assert sorted(actions.values()) == list(range(6))
-    assert sorted(refusals.values()) == list(range(1, len(codes.REFUSAL_NAMES))) == list(range(1, 22))
+    assert sorted(refusals.values()) == list(range(1, len(codes.REFUSAL_NAMES))) == list(range(1, 25))
     assert all(codes.ACTION_NAMES[value] == name.lower() for name, value in actions.items())
     assert all(codes.REFUSAL_NAMES[value] == name.lower() for name, value in refusals.items())
 

@@ -10,8 +10,10 @@ from typing import NamedTuple
 import pytest
 from engine_rig import BTC, HYBRID, Rig, make_rig
 
+from bot.decide.ensemble import ENSEMBLE, MEMBERS
 from bot.domain.market import Candle
 from bot.domain.modes import ExitRule, Strategy
+from bot.engine.history import SignalRules
 from bot.engine.redecide import Depth, Redecided, Redecider
 from bot.ports import DecisionRecord
 from bot.storage.ledger_reader import LedgerReader
@@ -79,6 +81,26 @@ def test_decisions_of_a_position_over_a_restart_are_made_again(tmp_path: Path) -
         rig.next_decision(BTC=close, ETH=close)
     assert {record.action for record in recorded(rig)} >= {"enter", "hold", "refuse"}
     assert again(rig) == [Redecided(Depth.WHOLE)] * 14
+
+
+def test_decisions_on_all_signals_show_them_and_are_made_again(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, signals=SignalRules(weights=ENSEMBLE, regime=True), leg_weights=HYBRID)
+    rig.first_cycle()
+    rig.next_decision(BTC=101.0)
+    rig.next_decision(BTC=40.0)
+    assert again(rig) == [Redecided(Depth.WHOLE)] * 3
+    first = recorded(rig)[0]
+    members = ("member_trend", "member_momentum", "member_breakout", "member_volume", "member_regime")
+    values = [first.details[name] for name in members]
+    assert all(isinstance(value, float) and 0.0 <= value <= 1.0 for value in values)
+    assert first.score == pytest.approx(sum(w * v for w, v in zip(ENSEMBLE, values, strict=True)))  # type: ignore[operator]
+    assert [first.details[f"weight_{name}"] for name in MEMBERS] == list(ENSEMBLE)
+    assert (first.details["regime"], first.details["regime_used"]) == ("long", 1.0)
+    [difference] = redecider(rig).again(changed(first, regime="crash")).differences
+    assert difference == "regime is stored as 'crash' and would be 'long'"
+    fallen = recorded(rig)[2]
+    assert redecider(rig).again(changed(fallen, weight_volume=0.5)).differences
+    assert redecider(rig).again(changed(fallen, weight_trend=None)).differences
 
 
 @pytest.mark.parametrize("rule", list(ExitRule))

@@ -1,0 +1,117 @@
+"""The regime: mode, size and its own record, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from decide_samples import COIN
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.decide import codes, regime
+from bot.decide.intents import entry_or_refusal
+from bot.decide.regime import (
+    CRASH,
+    FLAT,
+    LONG,
+    UNKNOWN,
+    Regime,
+    hits_of,
+    mean_of_closes,
+    place_of,
+    regime_of,
+    scale_at,
+    volatility_rank,
+)
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("share", "rank", "close", "mean", "expected"),
+    [
+        (0.5, 0.3, 100.0, 90.0, (LONG, 1.0)),
+        (1.0, 0.8, 100.0, 90.0, (LONG, 1.0)),
+        (1.0, 0.9, 100.0, 90.0, (LONG, 0.75)),  # half way from the 80th percentile to the highest
+        (1.0, 1.0, 100.0, 90.0, (LONG, 0.5)),
+        (0.49, 0.3, 100.0, 90.0, (FLAT, 0.0)),
+        (1.0, 0.96, 80.0, 90.0, (CRASH, 0.0)),
+        (1.0, 0.95, 80.0, 90.0, (LONG, 0.625)),  # the 95th percentile itself is none
+        (1.0, 0.96, 90.0, 90.0, (LONG, 0.6)),  # the mean itself is not below it
+        (0.1, 0.96, 80.0, 90.0, (CRASH, 0.0)),
+        (1.0, 0.96, 80.0, NAN, (LONG, 0.6)),  # no 200 days yet
+        (NAN, 0.3, 100.0, 90.0, (UNKNOWN, 1.0)),
+        (1.0, NAN, 100.0, 90.0, (UNKNOWN, 1.0)),
+    ],
+)
+def test_regime_by_trend_volatility_and_mean(
+    share: float, rank: float, close: float, mean: float, expected: tuple[int, float]
+) -> None:
+    state = regime_of(share, rank, close, mean)
+    assert state.mode == expected[0]
+    assert state.scale == pytest.approx(expected[1], rel=1e-12)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_scale_never_enlarges_and_never_rises_with_volatility(one: float, other: float) -> None:
+    assert 0.5 - 1e-12 <= scale_at(max(one, other)) <= scale_at(min(one, other)) <= 1.0
+
+
+@pytest.mark.parametrize(("value", "place"), [(0.0, 0), (1.0, 0), (1.5, 1), (2.0, 1), (2.5, 4), (9.0, 5)])
+def test_place_counts_what_is_below(value: float, place: int) -> None:
+    assert place_of([1.0, 2.0, 2.0, 2.0, 3.0], value) == place
+
+
+def test_rank_needs_100_others_and_forgets_after_a_year() -> None:
+    volatilities = [NAN] * 14 + [float(i % 400) for i in range(800)]
+    ordered: list[float] = []
+    ranks = [volatility_rank(ordered, volatilities, i, 14) for i in range(14, 814)]
+    assert math.isnan(ranks[99])
+    assert ranks[100] == 1.0  # the 101st is above all 100 others
+    assert ranks[399] == 1.0
+    assert ranks[400] == 0.0  # 0 again, below the 364 before it
+    assert len(ordered) == 365
+    for place in (500, 650, 799):
+        others = volatilities[14 + place - 364 : 14 + place]
+        assert ranks[place] == sum(other < volatilities[14 + place] for other in others) / 364
+
+
+def test_mean_of_200_closes() -> None:
+    closes = [1.0] * 100 + [3.0] * 100
+    assert mean_of_closes(closes, 200) == 2.0
+    assert mean_of_closes([50.0, *closes], 201) == 2.0
+    assert math.isnan(mean_of_closes(closes, 199))
+
+
+def test_hits_are_counted_over_20_days_that_do_not_overlap() -> None:
+    closes = [100.0] * 20 + [110.0] * 20 + [105.0] * 20 + [120.0] * 20 + [120.0]
+    modes = [LONG] * 20 + [LONG] * 20 + [CRASH] * 20 + [FLAT] * 21
+    # 100 to 110 rose, long: right; 110 to 105 fell, long: wrong; 105 to 120 rose, crash: wrong; 120 to 120: flat, right
+    assert hits_of(modes, closes, 81) == (4, 2, 2)
+    assert hits_of([UNKNOWN] * 20 + modes[20:], closes, 81) == (3, 1, 1)
+    assert hits_of(modes, closes, 20) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "limit", "actual"),
+    [
+        (Regime(CRASH, 0.97, 0.0), codes.MARKET_CRASH, 0.95, 0.97),
+        (Regime(FLAT, 0.2, 0.0), codes.MARKET_FLAT, 0.5, 0.4),
+    ],
+)
+def test_entry_in_a_bad_regime_is_refused_with_its_figures(
+    state: Regime, code: int, limit: float, actual: float
+) -> None:
+    coin = COIN._replace(mode=state.mode, trend=0.4, rank=state.rank, scale=state.scale)
+    intent = entry_or_refusal(codes.ENTER, 10.0, 10.0, coin, 0.75)
+    assert (intent.action, intent.code, intent.limit, intent.actual) == (codes.REFUSE, code, limit, actual)
+    assert entry_or_refusal(codes.ADD, 10.0, 10.0, coin, 0.75).action == codes.REFUSE
+    weak = entry_or_refusal(codes.ENTER, 10.0, 10.0, coin._replace(score=0.5), 0.75)
+    assert weak.code == codes.SIGNAL_TOO_WEAK
+
+
+@pytest.mark.parametrize("mode", [regime.UNKNOWN, regime.LONG])
+def test_entry_in_a_long_or_unknown_regime_is_not_held_back(mode: int) -> None:
+    coin = COIN._replace(mode=mode, trend=0.8, rank=0.9, scale=0.75)
+    assert entry_or_refusal(codes.ENTER, 10.0, 10.0, coin, 0.75).action == codes.ENTER
