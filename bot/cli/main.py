@@ -68,6 +68,8 @@ class _LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command), f"{cmd_name}: {module} holds no command {attribute}"
+        if command.help is not None:  # docstrings are raw; click looks for the character
+            command.help = command.help.replace("\\b\n", "\b\n")
         return command
 
     def resolve_command(

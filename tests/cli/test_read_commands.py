@@ -61,6 +61,16 @@ def test_help_lists_every_command_and_imports_none_of_them(tmp_path: Path) -> No
     assert help_lines.index("  Examples:") < help_lines.index("Options:")
 
 
+@pytest.mark.parametrize("name", ["backtest", "costs", "montecarlo"])
+def test_help_shows_examples_on_lines_of_their_own(name: str) -> None:
+    from click.testing import CliRunner
+
+    from bot.cli.main import main
+
+    lines = CliRunner().invoke(main, [name, "--help"]).stdout.splitlines()
+    assert lines[lines.index("  Example:") + 1].startswith(f"    python bot.py {name} ")
+
+
 def test_every_command_can_be_imported_and_helps() -> None:
     from click.testing import CliRunner
 
