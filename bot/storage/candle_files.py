@@ -34,11 +34,25 @@ COARSE_TIMEFRAMES = ("1h", "2h", "4h", "6h", "1d")
 FINE_TIMEFRAMES = ("30m", "15m", "5m", "1m")
 """Taken only on request, or where no coarse timeframe has a bar in the range; best first."""
 
+CANDLES_FOLDER = "candles"
+
 _NAME = re.compile(r"(?P<source>[a-z0-9]+)_(?P<base>[A-Z0-9]+)-(?P<quote>[A-Z0-9]+)_(?P<timeframe>\w+)\.csv(\.gz)?")
 _ENOUGH_FRAC = 0.99
 _DAY_ENOUGH_FRAC = 22 / 24
 
 IGNORED_SHOWN = 5
+
+
+def candles_folder(state_dir: Path) -> Path:
+    """Folder of the candle files below STATE_DIR, shared by all modes."""
+    return state_dir / CANDLES_FOLDER
+
+
+def candle_file_name(source: str, symbol: str, timeframe: str) -> str:
+    """Name of the file with a market's candles, such as ``coinbase_BTC-USD_1d.csv`` for ``BTC/USD``."""
+    name = f"{source}_{symbol.replace('/', '-')}_{timeframe}.csv"
+    assert _NAME.fullmatch(name), name
+    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,22 +107,27 @@ def gap_summary(gaps: Sequence[Gap]) -> str:
 # ---- one file
 
 
-def read_candle_file(path: Path, timeframe: str) -> CandleFile:
-    """Read one file and check every row.
+def read_candle_file(path: Path, timeframe: str, *, torn_end: bool = False) -> CandleFile:
+    """Read one file and check every row; ``torn_end`` leaves out a last line without a line break.
 
     Raises CandleDataError naming file, line, what was found and what is allowed.
     """
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as raw, io.BufferedReader(cast("io.RawIOBase", raw)) as stream:
-            return _read_rows(path, timeframe, cast("BinaryIO", stream))
+            return _read_rows(path, timeframe, cast("BinaryIO", stream), torn_end=torn_end)
     except (EOFError, zlib.error, gzip.BadGzipFile) as e:
         raise CandleDataError(f"{path.name}: broken gzip file: {e}; copy or download it again") from e
     except OSError as e:
         raise CandleDataError(f"{path.name}: cannot be read: {e.strerror or e}") from e
 
 
-def _read_rows(path: Path, timeframe: str, stream: BinaryIO) -> CandleFile:
+def check_candle_rows(name: str, timeframe: str, rows: str) -> None:
+    """Raise CandleDataError where rows that are still to be written would not be read as candles."""
+    _read_rows(Path(name), timeframe, io.BytesIO(f"{COLUMNS}\n{rows}".encode()))
+
+
+def _read_rows(path: Path, timeframe: str, stream: BinaryIO, *, torn_end: bool = False) -> CandleFile:
     series = CandleSeries(timeframe)
     length = series.length_ms
     add_time = series.times.append
@@ -132,6 +137,8 @@ def _read_rows(path: Path, timeframe: str, stream: BinaryIO) -> CandleFile:
     line = b""
     lines: Iterator[bytes] = iter(partial(stream.readline, _LINE_MAX), b"")
     _check_header(path, next(lines, b""))
+    if torn_end:
+        lines = (line for line in lines if line.endswith(b"\n") or len(line) == _LINE_MAX)
     for number, line in enumerate(lines, start=2):
         fields = line.split(b",")
         try:
