@@ -16,7 +16,7 @@ from types import FrameType, ModuleType
 from typing import Any, NoReturn, TypeVar
 
 import tenacity
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from bot.domain.errors import VenueError
 from bot.ports import Outcome, Rejected, Unknown
@@ -26,6 +26,8 @@ ATTEMPTS = 3
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0
 WHOLE_ANSWER_S = 30.0
 """For one request. The client's own timeout starts anew with every byte that comes: a trickle would never end."""
+COMPLAINT_PAUSE_S = 15.0
+"""After a complaint about too many calls, where one is waited out."""
 _REASON_MAX = 300
 
 T = TypeVar("T")
@@ -132,12 +134,24 @@ class Caller:
         # Its debug lines hold the headers of each request, signatures included.
         logging.getLogger("ccxt").setLevel(logging.WARNING)
 
-    def read(self, what: str, call: Callable[[], T]) -> T:
-        """Ask, again after a failure of network or venue; raises VenueError where there is no answer."""
+    def read(self, what: str, call: Callable[[], T], *, waits_out_complaints: bool = False) -> T:
+        """Ask, again after a failure of network or venue; raises VenueError where there is no answer.
+
+        A complaint about too many calls ends it, or is waited out: for calls without a key that nobody waits for.
+        """
+        usual = wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S) + wait_random(0, FIRST_PAUSE_S)
+
+        def again(error: BaseException) -> bool:
+            return self._worth_another_try(error) or (waits_out_complaints and self._is_complaint(error))
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome is not None else None
+            return COMPLAINT_PAUSE_S if error is not None and self._is_complaint(error) else usual(state)
+
         retrying = Retrying(
-            retry=retry_if_exception(self._worth_another_try),
+            retry=retry_if_exception(again),
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S) + wait_random(0, FIRST_PAUSE_S),
+            wait=wait,
             reraise=True,
             sleep=self.pause,
         )
@@ -174,8 +188,11 @@ class Caller:
 
     def _worth_another_try(self, error: BaseException) -> bool:
         # A venue that has locked the key out is not asked again at once: that would prolong it.
-        locked_out = (self._errors.DDoSProtection, self._errors.RateLimitExceeded)
-        return isinstance(error, self._errors.NetworkError) and not isinstance(error, locked_out)
+        return isinstance(error, self._errors.NetworkError) and not self._is_complaint(error)
+
+    def _is_complaint(self, error: BaseException) -> bool:
+        """Whether the venue says that it is asked too often."""
+        return isinstance(error, (self._errors.DDoSProtection, self._errors.RateLimitExceeded))
 
     def is_a(self, error: BaseException, name: str) -> bool:
         """Whether an error is of a class of ccxt's tree."""

@@ -74,6 +74,11 @@ class CcxtHooks(ABC):
     def _fetch_tickers(self, symbols: Sequence[str]) -> dict[str, Ticker]:
         """Best prices of these markets."""
 
+    @property
+    @abstractmethod
+    def timeframes(self) -> tuple[str, ...]:
+        """Timeframes of which candles are served, shortest first."""
+
     @abstractmethod
     def _fetch_candles(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> list[Candle]:
         """One page of candles that open at or after ``since_ms``, the unfinished one perhaps among them."""

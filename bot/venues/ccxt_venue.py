@@ -55,6 +55,8 @@ class CcxtVenue(CcxtHooks):
     """One account; without ``has_key`` its public half only (prices, candles, markets)."""
 
     candles_per_page = 300
+    candles_served: int | None = None
+    """So many of a timeframe at most, the newest, the one that is forming among them; None: however old they are."""
 
     def __init__(
         self,
@@ -231,8 +233,7 @@ class CcxtVenue(CcxtHooks):
         """Closed candles that open at or after ``since_ms``, ascending, the newest 720 at most."""
         self._ready()
         length_ms = TIMEFRAME_MS[timeframe]
-        # By the venue's clock: what this machine's calls closed may still be forming there.
-        now_ms = int(self._venue_time(self._now()).timestamp() * 1000)
+        now_ms = self.time_ms()
         first_ms = max(since_ms, now_ms - HISTORY_BARS * length_ms)
         first_ms = -(-first_ms // length_ms) * length_ms
         found: dict[int, Candle] = {}
@@ -241,6 +242,36 @@ class CcxtVenue(CcxtHooks):
             page = self._caller.read(f"candles of {symbol}", ask)
             found |= {bar.open_ms: bar for bar in page if first_ms <= bar.open_ms and bar.open_ms + length_ms <= now_ms}
         return [found[open_ms] for open_ms in sorted(found)]
+
+    def candle_page(self, symbol: str, timeframe: str, start_ms: int, count: int) -> list[Candle]:
+        """Closed candles that open in [``start_ms``, ``start_ms`` + ``count`` bars), ascending, however old they are.
+
+        ``count`` is ``candles_per_page`` at most. For downloads: a complaint about too many calls is waited out.
+        Raises VenueError where there is no answer, or one to another question.
+        """
+        self._ready()
+        length_ms = TIMEFRAME_MS[timeframe]
+        assert 0 < count <= self.candles_per_page, f"a page of {count}"
+        assert start_ms % length_ms == 0, f"{start_ms} is off the grid of {timeframe}"
+        what, now_ms = f"candles of {symbol}", self.time_ms()
+        ask = partial(self._fetch_candles, symbol, timeframe, start_ms, count)
+        page = self._caller.read(what, ask, waits_out_complaints=True)
+        found = {bar.open_ms: bar for bar in page if start_ms <= bar.open_ms < start_ms + count * length_ms}
+        if page and all(bar.open_ms < start_ms for bar in page):
+            # An older page told again, by the venue or by something in between: taken for an empty one it were a gap.
+            raise VenueError(f"{self._account}: {what}: the answer has older ones than were asked for")
+        return [found[open_ms] for open_ms in sorted(found) if open_ms + length_ms <= now_ms]
+
+    def served_from_ms(self, timeframe: str) -> int:
+        """Opening time of the oldest closed candle that is served; 0 where there is no limit."""
+        if self.candles_served is None:
+            return 0
+        length_ms = TIMEFRAME_MS[timeframe]
+        return (self.time_ms() // length_ms - (self.candles_served - 1)) * length_ms
+
+    def time_ms(self) -> int:
+        """Present time by the venue's clock: a bar that this machine's calls closed may still be forming there."""
+        return int(self._venue_time(self._now()).timestamp() * 1000)
 
     # ---- orders
 

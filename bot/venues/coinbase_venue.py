@@ -163,10 +163,15 @@ class CoinbaseVenue(CcxtVenue):
         primary = {name: tickers.get(coin_symbol(name), ticker) for name, ticker in tickers.items()}
         return {name: replace(ticker, at=primary[name].at) for name, ticker in tickers.items()}
 
+    @property
+    def timeframes(self) -> tuple[str, ...]:
+        """Those that the venue has a word for."""
+        return tuple(GRANULARITIES)
+
     def _fetch_candles(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> list[Candle]:
         granularity = GRANULARITIES.get(timeframe)
         if granularity is None:
-            raise VenueError(f"no candles of {timeframe}; there are {', '.join(GRANULARITIES)}")
+            raise VenueError(f"no candles of {timeframe}; there are {', '.join(self.timeframes)}")
         request = {
             "product_id": self._client.market_id(symbol),
             "granularity": granularity,

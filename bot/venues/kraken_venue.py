@@ -110,7 +110,7 @@ def kraken_client(classes: ExchangeClasses, *, url: str, key: str, secret: str, 
 class KrakenVenue(CcxtVenue):
     """One account at Kraken."""
 
-    candles_per_page = HISTORY_BARS  # whatever is asked, the newest 720 are served
+    candles_per_page = candles_served = HISTORY_BARS  # whatever is asked, the newest 720 are served
 
     _names: Mapping[str, str] = {}
     """Symbol by every name under which a pair may be answered."""
@@ -227,7 +227,9 @@ class KrakenVenue(CcxtVenue):
         """The newest bars from ``since_ms`` on: 720 with the one that is still forming, whatever was asked."""
         minutes = self._client.timeframes.get(timeframe)
         if minutes is None:
-            raise VenueError(f"{self._account}: candles of {timeframe} are not served, only {self._timeframes()}")
+            raise VenueError(
+                f"{self._account}: candles of {timeframe} are not served, only {', '.join(self.timeframes)}"
+            )
         # `since` is without its own moment there.
         since_s = (since_ms - TIMEFRAME_MS[timeframe]) // 1000
         query = {"pair": self._client.markets[symbol]["id"], "interval": minutes, "since": since_s}
@@ -239,8 +241,10 @@ class KrakenVenue(CcxtVenue):
             raise VenueError(f"{self._account}: OHLC: a row is not whole")
         return [candle_of(int(row[0]) * 1000, [row[place] for place in (1, 2, 3, 4, 6)]) for row in rows]
 
-    def _timeframes(self) -> str:
-        return ", ".join(name for name in self._client.timeframes if name in TIMEFRAME_MS)
+    @property
+    def timeframes(self) -> tuple[str, ...]:
+        """Those that the venue and this program know."""
+        return tuple(name for name in TIMEFRAME_MS if name in self._client.timeframes)
 
     # ---- money and rights
 

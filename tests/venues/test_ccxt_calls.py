@@ -81,6 +81,19 @@ def test_read_refused_for_a_reason_is_not_tried_again(name: str) -> None:
     assert (call.calls, pauses) == (1, [])
 
 
+@pytest.mark.parametrize("name", ["DDoSProtection", "RateLimitExceeded"])
+def test_read_that_nobody_waits_for_waits_out_a_complaint_about_the_rate(name: str) -> None:
+    caller, pauses = new_caller()
+    call = Scripted(getattr(ERRORS, name)("slower"), ERRORS.NetworkError("no way there"))
+    assert caller.read("candles", call, waits_out_complaints=True) == 7
+    assert pauses[0] == 15.0
+    assert 1.0 <= pauses[1] <= 1.5
+    call = Scripted(*[getattr(ERRORS, name)("slower")] * 9)
+    with pytest.raises(VenueError, match=f"{name}: slower"):
+        caller.read("candles", call, waits_out_complaints=True)
+    assert call.calls == ATTEMPTS
+
+
 @pytest.mark.parametrize("error", [KeyError("price"), ValueError("Unable to load PEM file"), TypeError("None")])
 def test_read_broken_by_a_foreign_body_is_a_venue_error(error: Exception) -> None:
     caller, _ = new_caller()

@@ -64,6 +64,7 @@ class ListedVenue(CcxtVenue):
     """A venue whose answers a test lists; an Exception in the place of an answer is raised."""
 
     candles_per_page = 300
+    timeframes = ("1h",)
 
     def __init__(
         self,

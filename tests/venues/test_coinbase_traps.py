@@ -248,6 +248,30 @@ def test_candles_are_asked_in_pages_of_300_and_gaps_stay_gaps(bench: CoinbaseBen
     assert [start for start, _ in spans] == [first_ms // 1000, first_ms // 1000 + 300 * 3600]
 
 
+def test_page_of_candles_is_of_any_age_and_holds_what_has_closed_by_the_venues_clock(bench: CoinbaseBench) -> None:
+    bench.wait(hours=900)
+    this_hour = int(bench.now().timestamp() * 1000) // HOUR * HOUR
+    bars = [Candle(this_hour - n * HOUR, 1.0, 2.0, 0.5, 1.5, float(n)) for n in range(900, 0, -1)]
+    bench.account.set_candles("BTC-USD", "1h", bars)
+    assert bench.venue.candle_page(BTC, "1h", this_hour - 900 * HOUR, 300) == bars[:300]
+    assert bench.venue.candle_page(BTC, "1h", this_hour - 600 * HOUR, 2) == bars[300:302]
+    assert bench.venue.candle_page(BTC, "1h", this_hour - HOUR, 300) == bars[-1:]  # the forming one is told, not taken
+    assert bench.venue.candle_page(BTC, "1h", this_hour - 2000 * HOUR, 300) == []
+    assert bench.venue.served_from_ms("1h") == 0
+    assert bench.venue.timeframes == ("1m", "5m", "15m", "30m", "1h", "2h", "6h", "1d")
+
+
+def test_page_of_older_candles_than_were_asked_for_is_no_answer(bench: CoinbaseBench) -> None:
+    this_hour = int(bench.now().timestamp() * 1000) // HOUR * HOUR
+    row = {"low": "1", "high": "1", "open": "1", "close": "1", "volume": "1"}
+    rows = [row | {"start": str((this_hour - n * HOUR) // 1000)} for n in (8, 9)]
+    bench.server.inject("*/candles", answer({"candles": rows}))
+    with pytest.raises(VenueError, match="candles of BTC/USD: the answer has older ones than were asked for"):
+        bench.venue.candle_page(BTC, "1h", this_hour - 7 * HOUR, 5)
+    bench.server.inject("*/candles", answer({"candles": rows}))
+    assert len(bench.venue.candle_page(BTC, "1h", this_hour - 8 * HOUR, 5)) == 1
+
+
 def test_candles_of_an_unknown_length_are_not_asked_for(bench: CoinbaseBench) -> None:
     with pytest.raises(VenueError, match="no candles of 4h"):
         bench.venue.candles(BTC, "4h", int(bench.now().timestamp() * 1000) - 10 * HOUR)

@@ -177,6 +177,18 @@ def test_candles_more_than_the_venue_serves_are_the_newest_closed_ones(bench: Kr
     assert len(bench.asked("OHLC")) == 1
 
 
+def test_page_of_candles_begins_where_the_venue_still_serves_them(bench: KrakenBench) -> None:
+    this_hour = int(NOW.timestamp() * 1000) // HOUR * HOUR
+    bars = [Candle(this_hour - n * HOUR, 1.0, 3.0, 0.5, 2.0, float(n)) for n in range(800, 0, -1)]
+    bench.account.set_candles("XXBTZUSD", "1h", bars)
+    venue = bench.ready()
+    assert venue.served_from_ms("1h") == bars[81].open_ms
+    assert venue.candle_page(BTC, "1h", bars[81].open_ms, 719) == bars[81:]
+    assert venue.candle_page(BTC, "1h", bars[85].open_ms, 3) == bars[85:88]
+    assert venue.candle_page(BTC, "1h", bars[10].open_ms, 5) == []
+    assert venue.timeframes == ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
+
+
 def test_candles_since_two_hours_asks_for_one_bar_more_and_gives_two(bench: KrakenBench) -> None:
     this_hour = int(NOW.timestamp() * 1000) // HOUR * HOUR
     bars = [Candle(this_hour - n * HOUR, 1.0, 3.0, 0.5, 2.0, 10.0) for n in (4, 3, 2, 1)]
