@@ -205,6 +205,11 @@ def _lasting(report: VenueReport) -> tuple[object, ...]:
     )
 
 
+def public_venue(account: str, settings: Settings, *, clock: Clock) -> CcxtVenue:
+    """Make the half of an exchange that is open to everybody: prices, candles, markets; no key is read."""
+    return _venue(account, settings, clock=clock, with_key=False)
+
+
 def _venue(account: str, settings: Settings, *, clock: Clock, with_key: bool) -> CcxtVenue:
     client = _client(account, settings, with_key=with_key)
     secrets = _credentials(account, settings) if with_key else ()

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "costs": ("bot.cli.costs:costs", "Which coins an equity can trade, and what that costs."),
         "backtest": ("bot.cli.backtest:backtest", "What these settings would have done, with ranges."),
         "montecarlo": ("bot.cli.montecarlo:montecarlo", "How likely it is to double, to halve, to reach a tier."),
+        "download": ("bot.cli.download:download", "Public candles into files, for backtests."),
         "config": ("bot.cli.read:config", "Every setting, its value and where it came from."),
         "doctor": ("bot.cli.doctor:doctor", "What is wrong here, and what would mend it."),
         "ledger": ("bot.cli.ledger:ledger", "Check, export or back up what is recorded."),
