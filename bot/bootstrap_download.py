@@ -22,6 +22,9 @@ from bot.views.download_text import Asked, CoinReport, gaps_within
 DEFAULT_DAYS = 2_192
 """Six years."""
 
+LOCK_NAME = ".download.lock"
+"""Not a bot's: the folder may be one in which a bot runs."""
+
 OnPage = Callable[[str, int, int, int], None]
 """Told of a coin, the pages that have come and those that are needed, and up to when (milliseconds)."""
 
@@ -167,7 +170,7 @@ def open_download(
         raise ConfigError(f"--folder {folder}: is a file; a folder was expected")
     stop = StopSignal()
     try:
-        with ModeLock(folder, now=now, command="download"):
+        with ModeLock(folder, now=now, command="download", name=LOCK_NAME):
             venue = public_venue(account, settings, clock=WallClock(stop))
             if timeframe not in venue.timeframes:
                 raise ConfigError(f"--timeframe {timeframe}: {account} serves {', '.join(venue.timeframes)}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from bot.domain.errors import CandleDataError
 from bot.domain.market import Candle
 from bot.storage.candle_reader import COLUMNS, check_candle_rows, read_candle_file
-from bot.storage.whole_file import replacing, sync_folder, write_whole
+from bot.storage.whole_file import TEMPORARY_SUFFIX, replacing, sync_folder, write_whole
 
 EARLIER_SUFFIX = ".earlier"
 _TAIL = 1_000
@@ -32,12 +32,14 @@ class CandleStore:
     """
 
     def __init__(self, path: Path, timeframe: str) -> None:
-        self.path = path
+        self.path = path.resolve()  # replacing a symbolic link would leave its target behind
         self.timeframe = timeframe
         self.first_ms: int | None = None
         """Opening time of the first candle; None while there is none."""
         self.last_ms: int | None = None
         self._size = self._torn = 0
+        for left in path.parent.glob(f"{path.name}.*{TEMPORARY_SUFFIX}"):  # by a program that was killed
+            _remove(left)
         packed = path.with_name(f"{path.name}.gz")
         if packed.exists():
             raise CandleDataError(f"{packed.name}: a packed file cannot be continued; unpack it with gunzip")

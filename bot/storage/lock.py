@@ -32,12 +32,13 @@ class ModeLock:
 
     ``now`` and ``command`` are written into the file for those who come second. The file is never
     deleted: a process that opened it just before would then lock a file that nobody else sees.
+    ``name`` is another one where the folder may be a mode's and the lock is not about the bot.
     Raises AlreadyRunningError where another process holds it, BotError where it cannot be made.
     """
 
-    def __init__(self, folder: Path | str, *, now: datetime, command: str) -> None:
+    def __init__(self, folder: Path | str, *, now: datetime, command: str, name: str = LOCK_NAME) -> None:
         assert now.tzinfo is not None, "lock time must be tz-aware"
-        self.path = Path(folder) / LOCK_NAME
+        self.path = Path(folder) / name
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor: int | None = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+TEMPORARY_SUFFIX = ".tmp"
+
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file that only its owner reads, atomically, replacing one of this name. Raises OSError."""
@@ -19,7 +21,7 @@ def write_whole(path: Path, text: str) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Give a file to write; at the end of the block it has this name, durably, and after an error it is gone."""
-    handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

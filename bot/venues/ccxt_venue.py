@@ -254,7 +254,8 @@ class CcxtVenue(CcxtHooks):
         assert 0 < count <= self.candles_per_page, f"a page of {count}"
         assert start_ms % length_ms == 0, f"{start_ms} is off the grid of {timeframe}"
         what, now_ms = f"candles of {symbol}", self.time_ms()
-        ask = partial(self._fetch_candles, symbol, timeframe, start_ms, count)
+        # Always a whole page: of an end that is the beginning nobody knows what a venue makes.
+        ask = partial(self._fetch_candles, symbol, timeframe, start_ms, self.candles_per_page)
         page = self._caller.read(what, ask, waits_out_complaints=True)
         found = {bar.open_ms: bar for bar in page if start_ms <= bar.open_ms < start_ms + count * length_ms}
         if page and all(bar.open_ms < start_ms for bar in page):

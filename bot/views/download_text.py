@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinReport:
-    """One coin's file after a download; ``first_ms`` and ``last_ms`` are opening times, None where it has no candle."""
+    """One coin's file after a download; ``first_ms`` and ``last_ms`` are opening times, None without candles."""
 
     coin: str
     file: str
@@ -62,7 +62,7 @@ def render_download(asked: Asked, report: CoinReport) -> str:
     """One line on one coin."""
     length_ms = TIMEFRAME_MS[asked.timeframe]
     if report.first_ms is None or report.last_ms is None:
-        parts = ["no candle"]
+        parts = []
     else:
         span = f"{_time(report.first_ms, length_ms)} to {_time(report.last_ms, length_ms)}"
         parts = [

@@ -217,6 +217,26 @@ def test_cut_off_ends_of_both_files_do_not_meet_a_candle(tmp_path: Path) -> None
     assert stored(tmp_path / NAME) == days(0, 8)
 
 
+def test_half_of_a_file_that_a_killed_program_left_is_removed(tmp_path: Path) -> None:
+    opened(tmp_path).append(days(0, 2))
+    (tmp_path / f"{NAME}.x7_k2.tmp").write_text("half", encoding="ascii")
+    (tmp_path / "other.tmp").touch()
+    opened(tmp_path)
+    assert names(tmp_path) == [NAME, "other.tmp"]
+
+
+def test_link_to_a_file_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    opened(tmp_path / "disk").append(days(5, 7))
+    (tmp_path / NAME).symlink_to(tmp_path / "disk" / NAME)
+    store = opened(tmp_path)
+    earlier = store.earlier()
+    earlier.append(days(0, 5))
+    store.join(earlier)
+    assert (tmp_path / NAME).is_symlink()
+    assert stored(tmp_path / "disk" / NAME) == days(0, 7)
+
+
 def test_join_that_fails_leaves_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = opened(tmp_path)
     store.append(days(5, 7))
