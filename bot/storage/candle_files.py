@@ -55,6 +55,12 @@ def candle_file_name(source: str, symbol: str, timeframe: str) -> str:
     return name
 
 
+def sources_in(folder: Path) -> list[str]:
+    """Sources that have candle files in a folder, in alphabetical order."""
+    matches = (_NAME.fullmatch(path.name) for path in folder.iterdir()) if folder.is_dir() else ()
+    return sorted({match["source"] for match in matches if match and match["timeframe"] in TIMEFRAME_MS})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinData:
     """What one coin is replayed on."""
