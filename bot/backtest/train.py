@@ -37,6 +37,7 @@ PREDICTS = (
 
 LIMITS = (
     "It has seen daily candles only: no order books, no news, no other coins.",
+    "It learned from breakouts that end by stop, target or time; an entry that ends otherwise is another bet.",
     "The coins were chosen when it was known that they had risen.",
     "Every entry is taken to fill at the open with the maker's fee, every exit at its price with the taker's.",
     "Coins rise and fall together, so the events are fewer than their number says; the range draws whole months.",

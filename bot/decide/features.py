@@ -81,13 +81,13 @@ def mean_of(values: Sequence[float], n_bars: int, days: int) -> float:
 
 
 def volatility_rank(closes: Sequence[float], n_bars: int) -> float:
-    """Share of the 365 days before the newest bar on which the 20-day realised volatility was below that of now."""
-    first = n_bars - NEEDED_BARS
+    """Share of the 365 days before the newest bar on which the 20-day realised volatility was below that of now.
+
+    Sums of squared returns are compared. What the first of them was makes no difference, so it counts as 0.
+    """
     squares = 0.0
-    for i in range(first + 1, first + 1 + REALISED_DAYS):
-        squares += log_return(closes, i) ** 2
     earlier = [squares]
-    for i in range(first + 1 + REALISED_DAYS, n_bars):
+    for i in range(n_bars - RANK_DAYS, n_bars):
         squares += log_return(closes, i) ** 2 - log_return(closes, i - REALISED_DAYS) ** 2
         earlier.append(squares)
     below = 0

@@ -195,5 +195,5 @@ def test_probability_of_an_unknown_feature_abstains() -> None:
 
 
 def test_probability_of_another_number_of_features_is_an_error() -> None:
-    with pytest.raises(AssertionError, match="one feature for each weight"):
+    with pytest.raises(AssertionError, match=r"^one feature for each weight$"):
         model.probability((0.0,), (1.0,), (1.0,), 0.0, (1.0, 2.0))
