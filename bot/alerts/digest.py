@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot.domain.modes import EngineMode
@@ -29,12 +29,12 @@ def _period(at: datetime, every: DigestEvery) -> tuple[int, ...]:
     return tuple(day.isocalendar())[:2] if every is DigestEvery.WEEKLY else (day.toordinal(),)
 
 
-def digest_text(snapshot: Snapshot) -> str:
-    """The account at the end of a cycle, a fact a line."""
-    return "\n".join(_lines(snapshot))
+def digest_text(snapshot: Snapshot, receipt: Sequence[str] = ()) -> str:
+    """The account at the end of a cycle, a fact a line, with the lines of a receipt."""
+    return "\n".join(_lines(snapshot, receipt))
 
 
-def _lines(snapshot: Snapshot) -> Iterator[str]:
+def _lines(snapshot: Snapshot, receipt: Sequence[str]) -> Iterator[str]:
     if snapshot["engine_mode"] != EngineMode.ACTIVE:
         yield f"{snapshot['engine_mode']}: {snapshot['engine_mode_reason'] or 'no reason is recorded'}."
     silent = [venue["account"] for venue in snapshot["venues"] if not venue["fresh"]]
@@ -43,6 +43,7 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
     for finding in snapshot["findings"]:
         yield f"{finding_sentence(finding)} {detail_of(finding)}".rstrip()
     yield from _money_lines(snapshot)
+    yield from receipt
     for position in snapshot["positions"]:
         yield _position_line(position)
     if not snapshot["positions"]:

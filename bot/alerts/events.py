@@ -6,7 +6,7 @@ starts every few minutes does not tell the same thing each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -159,8 +159,18 @@ class AlertWatch:
             _forget_oldest(kept)
         return alerts
 
-    def digest_alert(self, snapshot: Snapshot | None, *, every: DigestEvery, now: datetime) -> Alert | None:
-        """The summary where one is due; the first one comes when a day (or week) has begun after the first call."""
+    def digest_alert(
+        self,
+        snapshot: Snapshot | None,
+        *,
+        every: DigestEvery,
+        now: datetime,
+        receipt: Callable[[], Sequence[str]] = tuple,
+    ) -> Alert | None:
+        """The summary where one is due; the first one comes when a day (or week) has begun after the first call.
+
+        The ``receipt`` is asked for its lines only where a weekly summary is due.
+        """
         if snapshot is None:
             return None
         if self._digest_at is not None:
@@ -174,7 +184,8 @@ class AlertWatch:
         title = f"{snapshot['trading_mode']}: {money(snapshot['equity_usd'])}"
         if before_usd is not None:
             title += f", {money(snapshot['profit_usd'] - before_usd, signed=True)} since the last summary"
-        return Alert(event=Event.DIGEST, title=title, body=digest_text(snapshot))
+        lines = receipt() if every is DigestEvery.WEEKLY else ()
+        return Alert(event=Event.DIGEST, title=title, body=digest_text(snapshot, lines))
 
     def ended_alert(self, reason: str, *, mode: str, at: datetime) -> Alert | None:
         """That the bot ends by itself, and why; None where that was told a moment ago."""

@@ -13,6 +13,7 @@ from bot.cli.env import current_time, program_version
 from bot.domain.errors import BotError, InvariantError, LedgerError
 from bot.engine.engine import CycleResult
 from bot.settings_schema import Settings
+from bot.views.folders import find_place
 
 MEMORY_KEY = "alerts"
 LAST_WORDS_S = 15.0
@@ -61,7 +62,9 @@ class Outside:
         )
         for alert in self._watch.cycle_alerts(facts):
             self._notifier.tell(alert)
-        digest = self._watch.digest_alert(result.snapshot, every=self._settings.digest_every, now=now)
+        digest = self._watch.digest_alert(
+            result.snapshot, every=self._settings.digest_every, now=now, receipt=self._receipt
+        )
         if digest is not None:
             self._notifier.tell(digest)
         self._notifier.poll(now)
@@ -88,6 +91,23 @@ class Outside:
             self._remember()
         except LedgerError as e:  # what ended the bot, if anything did, is the error to report
             logger.warning("alerts: what has been told could not be recorded, and may be told again: {}", e)
+
+    def _receipt(self) -> list[str]:
+        """Lines of the receipt; none where it cannot be made: the summary comes all the same."""
+        from bot.views.receipt import read_receipt  # noqa: PLC0415 - needed once a week
+        from bot.views.receipt_text import digest_receipt  # noqa: PLC0415 - the same
+
+        settings = self._settings
+        try:
+            found = read_receipt(
+                find_place(settings.state_dir, self._session.mode),
+                server_cost_usd_month=settings.server_cost_usd_month,
+                cash_yield_pct=settings.cash_yield_pct,
+            )
+        except BotError as e:
+            logger.warning("alerts: the summary goes without its receipt: {}", e)
+            return []
+        return digest_receipt(found)
 
     def _remember(self) -> None:
         memory: dict[str, object] = {"watch": self._watch.memory(), "waiting": self._notifier.memory()}

@@ -83,6 +83,22 @@ _EQUITY = (
 )
 _DAY_ENDS = "SELECT max(at), equity, performance_index FROM equity GROUP BY at / ? ORDER BY 1 DESC LIMIT ?"
 _FIRST_EQUITY = "SELECT at, equity, performance_index FROM equity ORDER BY at LIMIT 1"
+_EVERY_DAY_END = (
+    "SELECT max(at), equity, cash, performance_index, high_water_mark, exposure_frac, fresh FROM equity"
+    " GROUP BY at / ? ORDER BY 1"
+)
+_ACTED = (
+    "SELECT seq, symbol, account, bar_ms, first_bar_ms, bars, action, score, details, at FROM decisions"
+    " WHERE action IN ('enter', 'add', 'reduce', 'exit') ORDER BY seq"
+)
+# Of several sources the one that is still told; SQLite takes the other columns of a max() row from that row.
+_CLOSES = (
+    "SELECT bars.symbol, open_ms, close FROM bars JOIN"
+    " (SELECT symbol, source, max(last) FROM (SELECT symbol, source, max(open_ms) AS last FROM bars"
+    " WHERE timeframe = :timeframe GROUP BY symbol, source) GROUP BY symbol) AS told"
+    " ON bars.symbol = told.symbol AND bars.source = told.source"
+    " WHERE timeframe = :timeframe AND open_ms >= :since ORDER BY open_ms"
+)
 _FEES = "SELECT seq, at, fee FROM fills WHERE at >= ?"
 _FEE = Table("fills", lambda row: (row[1], exact(row[2])), {"seq": (int, ""), "at": (moment, "a time"), "fee": DECIMAL})
 
@@ -212,11 +228,22 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
         """Stored bars, ascending."""
         return [Candle(*row) for row in self._rows(SELECT_BARS, (source, symbol, timeframe))]
 
+    def closes(self, timeframe: str, since_ms: int) -> list[tuple[str, int, float]]:
+        """(Symbol, opening time, close) of the stored bars that open at ``since_ms`` or later, ascending.
+
+        Of each coin from the source that was told of last.
+        """
+        return self._rows(_CLOSES, {"timeframe": timeframe, "since": since_ms})
+
     # -- decisions, refusals, guards
 
     def decisions(self, limit: int | None = None) -> list[DecisionRecord]:
         """Decisions, newest first."""
         return decode(self.path, DECISIONS, self._rows(_DECISIONS, (_limit(limit),)))
+
+    def acted(self) -> list[DecisionRecord]:
+        """Decisions to buy or to sell, oldest first."""
+        return decode(self.path, DECISIONS, self._rows(_ACTED))
 
     def refusals(
         self, limit: int | None = None, *, code: RefusalCode | None = None, since: datetime | None = None
@@ -256,6 +283,10 @@ class LedgerReader(AbstractContextManager["LedgerReader"]):
             return []
         width = (last - first) // max_points + 1
         return decode(self.path, EQUITY, self._rows(_EQUITY, {"first": first, "width": width}))
+
+    def day_ends(self) -> list[EquityPoint]:
+        """Last equity point of each recorded UTC day, ascending."""
+        return decode(self.path, EQUITY, self._rows(_EVERY_DAY_END, (US_PER_DAY,)))
 
     def pnl_by_day(self, limit_days: int = 30) -> list[DayResult]:
         """Results of the last ``limit_days`` recorded UTC days, newest first."""
