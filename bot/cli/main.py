@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "trades": ("bot.cli.read:trades", "Closed and open round trips."),
         "refusals": ("bot.cli.read:refusals", "What was not bought and why."),
         "receipt": ("bot.cli.receipt:receipt", "What it made against holding and cash, and what it cost."),
+        "advise": ("bot.cli.advise:advise", "What you could do, in dollars a year."),
         "size": ("bot.cli.size:size", "What would be bought, why not more, or why nothing."),
         "costs": ("bot.cli.costs:costs", "Which coins an equity can trade, and what that costs."),
         "backtest": ("bot.cli.backtest:backtest", "What these settings would have done, with ranges."),

@@ -190,18 +190,21 @@ def _quotes(reader: LedgerReader, snapshot: Snapshot | None, *, since: datetime,
     traded = None if snapshot is None else {coin["symbol"]: coin["price"] for coin in snapshot["coins"]}
     first = since - NEAREST
     by_time: dict[int, dict[str, float]] = {}
-    for symbol, open_ms, close in reader.closes(DAILY, int(first.timestamp() * 1000) - MS_PER_DAY):
+    for symbol, open_ms, close in reader.closes(DAILY, _ms(first) - MS_PER_DAY):
         if (traded is None or symbol in traded) and math.isfinite(close) and close > 0:
             by_time.setdefault(open_ms + MS_PER_DAY, {})[symbol] = close
-    quotes = [
+    last = {symbol: price for symbol, price in (traded or {}).items() if price is not None and price > 0}
+    if last:  # of the last cycle; without it the last close has to do
+        by_time[_ms(end)] = last
+    return [
         Quote(datetime.fromtimestamp(ms / 1000, tz=UTC), prices)
         for ms, prices in sorted(by_time.items())
-        if first.timestamp() * 1000 <= ms < end.timestamp() * 1000
+        if _ms(first) <= ms <= _ms(end)
     ]
-    last = {symbol: price for symbol, price in (traded or {}).items() if price is not None and price > 0}
-    if last:
-        quotes.append(Quote(end, last))
-    return quotes
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _decided(decisions: Sequence[DecisionRecord]) -> Iterator[Decided]:

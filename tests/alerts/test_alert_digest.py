@@ -62,6 +62,25 @@ def test_digest_comes_once_a_day_over_restarts_with_the_change_since_the_last() 
     ]
 
 
+@pytest.mark.parametrize(("every", "asked"), [(DigestEvery.WEEKLY, 1), (DigestEvery.DAILY, 0)])
+def test_receipt_is_asked_for_the_weekly_summary_only(every: DigestEvery, asked: int) -> None:
+    calls: list[str] = []
+
+    def receipt() -> list[str]:
+        calls.append("asked")
+        return ["Since 2026-01-01: the bot +$0.35."]
+
+    watch, monday = AlertWatch(), at("2026-03-02T00:05")
+    bodies = [
+        watch.digest_alert(a_snapshot(), every=every, now=monday + timedelta(days=days), receipt=receipt)
+        for days in (0, 7, 7)  # the first look, due, and told already
+    ]
+    assert [body is not None for body in bodies] == [False, True, False]
+    assert bodies[1] is not None
+    assert len(calls) == asked
+    assert bodies[1].body.count("Since") == asked
+
+
 def test_digest_without_a_snapshot_waits_for_one() -> None:
     watch = AlertWatch({"digest_at": "2026-03-02T00:05:00+00:00"})
     assert watch.digest_alert(None, every=DigestEvery.DAILY, now=at("2026-03-03T12:00")) is None

@@ -161,7 +161,7 @@ def test_unreadable_ledger_ends_with_1_and_no_traceback(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("status",), ("status", "--json"), ("trades",), ("refusals", "--coin", "BTC"), ("config",)],
+    [("status",), ("status", "--json"), ("trades",), ("refusals", "--coin", "BTC"), ("config",), ("receipt",)],
 )
 def test_reading_commands_load_nothing_heavy(account: Path, arguments: tuple[str, ...]) -> None:
     code = (

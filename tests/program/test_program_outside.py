@@ -48,8 +48,12 @@ def received(server: WebServer) -> list[tuple[str, str]]:
     return found
 
 
+def bodies(server: WebServer) -> list[str]:
+    return [body for _, body in received(server)]
+
+
 def titles(server: WebServer) -> list[str]:
-    return [json.loads(body)["title"] for _, body in received(server)]
+    return [json.loads(body)["title"] for body in bodies(server)]
 
 
 @contextmanager
@@ -168,6 +172,23 @@ def test_once_from_a_clock_tells_each_thing_once(tmp_path: Path) -> None:
         for expected in (["PAPER: halted"], [], []):
             assert bot(tmp_path, "run", "--paper", "--once", **public(site, **urls)).returncode == 0
             assert titles(server) == expected
+
+
+def test_weekly_summary_has_the_lines_of_the_receipt(tmp_path: Path) -> None:
+    with noon_exchanges() as site, web_server() as server:
+        settings = public(site, NOTIFY_URLS=alerts_to(server), DIGEST_EVERY="weekly")
+        assert bot(tmp_path, "run", "--paper", "--once", **settings).returncode == 0
+        with SqliteLedger(tmp_path / "paper" / "ledger.sqlite3", durable=False) as ledger:
+            memory: Any = ledger.value(MEMORY_KEY)
+            memory["watch"]["digest_at"] = "2020-01-06T00:05:00+00:00"
+            ledger.set_value(MEMORY_KEY, memory)
+        received(server)
+        assert bot(tmp_path, "run", "--paper", "--once", **settings).returncode == 0
+        ((title, lines),) = [(m["title"], m["message"].splitlines()) for m in map(json.loads, bodies(server))]
+    assert title == "PAPER: $520.00, $0.00 since the last summary"
+    assert lines[1] == "Put in $520.00; result since the start $0.00 (0.0 %) after $0.00 of fees."
+    assert lines[3].endswith(": the bot $0.00 after fees, the coins at its exposure (0.0 %) $0.00, cash $0.00.")
+    assert lines[4] == "Fees $0.00, in it; server $0.00, not in it."
 
 
 def test_alert_that_could_not_be_sent_is_sent_by_the_next_start(tmp_path: Path) -> None:
