@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bot.books.book import Book
 from bot.books.holding import (
     Day,
     Held,
@@ -46,6 +45,9 @@ from bot.views.recorded import recorded_book
 DAILY = "1d"
 NEAREST = timedelta(hours=12)
 """How far the nearest daily close can be."""
+HALF_A_CENT = 0.005
+PRICE_MAX = 1e12
+"""No coin costs more: a text that somebody has changed might."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,16 +138,18 @@ def read_receipt(place: Place, *, server_cost_usd_month: Decimal, cash_yield_pct
 def _receipt(
     mode: TradingMode, reader: LedgerReader, points: Sequence[EquityPoint], server_month: float, cash_yield: float
 ) -> Receipt:
-    as_of = points[-1].at
-    worth = points[-1].equity
+    book, snapshot = recorded_book(reader), reader.snapshot()
+    as_of, worth = points[-1].at, points[-1].equity
+    if snapshot is not None:  # the newer of the two where a clock was set back, and what the status shows
+        as_of, worth = datetime.fromisoformat(snapshot["at"]), snapshot["equity_usd"]
     if not math.isfinite(worth):
         raise LedgerError(f"ledger {reader.path}: table equity, row {as_of.isoformat()}: found {worth} as equity")
-    book, snapshot = recorded_book(reader), reader.snapshot()
-    moves = [move for move in _moves(reader, book, snapshot) if move.at <= as_of]
-    since = min([points[0].at, *(move.at for move in moves)])
+    moves = _moves(reader, snapshot, as_of)
+    since = min([as_of, points[0].at, *(move.at for move in moves)])
     days = [
         Day(point.at.astimezone(UTC).date(), point.equity, point.exposure_frac, point.performance_index)
         for point in points
+        if point.at <= as_of
     ]
     exposure = mean_exposure(days)
     quotes = _quotes(reader, snapshot, since=since, end=as_of)
@@ -174,15 +178,22 @@ def _receipt(
     )
 
 
-def _moves(reader: LedgerReader, book: Book, snapshot: Snapshot | None) -> Iterator[Moved]:
-    """What came and went; coins that left by hand went at their price, and those that are not there, too."""
+def _moves(reader: LedgerReader, snapshot: Snapshot | None, as_of: datetime) -> list[Moved]:
+    """What came and went, oldest first; coins that left by hand went at their price.
+
+    With the last cycle's sum: what it does not know yet does not count, and coins that are not there are gone.
+    """
+    moves = []
     for event in reader.book_events():
         if isinstance(event, Flow):
-            yield Moved(event.at, float(event.amount))
+            moves.append(Moved(min(event.at, as_of), float(event.amount)))
         elif isinstance(event, CoinsOut):
-            yield Moved(event.at, -float(event.quantity * event.price))
-    if snapshot is not None and any(position["missing"] for position in snapshot["positions"]):
-        yield Moved(datetime.fromisoformat(snapshot["at"]), snapshot["deposits_usd"] - float(book.deposits_usd))
+            moves.append(Moved(min(event.at, as_of), -float(event.quantity * event.price)))
+    if snapshot is not None:
+        rest = snapshot["deposits_usd"] - math.fsum(move.usd for move in moves)
+        if abs(rest) >= HALF_A_CENT:
+            moves.append(Moved(as_of, rest))
+    return sorted(moves)
 
 
 def _quotes(reader: LedgerReader, snapshot: Snapshot | None, *, since: datetime, end: datetime) -> list[Quote]:
@@ -212,7 +223,7 @@ def _decided(decisions: Sequence[DecisionRecord]) -> Iterator[Decided]:
     for decision in decisions:
         for name in ("candidate_price", "price"):
             price = decision.details.get(name)
-            if isinstance(price, int | float) and math.isfinite(price) and price > 0:
+            if isinstance(price, int | float) and 0 < price < PRICE_MAX:
                 side = Side.BUY if decision.action in {"enter", "add"} else Side.SELL
                 yield Decided(coin_symbol(decision.symbol), decision.at, side, Decimal(repr(price)))
                 break

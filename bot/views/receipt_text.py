@@ -111,20 +111,20 @@ def render_receipt(receipt: Receipt, look: Look) -> list[str]:
 def _made(receipt: Receipt, look: Look) -> Iterator[Line]:
     yield from heading("WHAT THE MONEY MADE", look)
     columns = [
-        Column("the same money in"),
+        Column("the same money"),
         Column("made", right=True),
         Column("is worth", right=True, drop=2),
         Column("worst fall", right=True, drop=1),
     ]
     bot_fall = percent(100 * receipt.worst_fall)
     rows = [
-        ("the bot, before fees", money(receipt.net + receipt.fees, signed=True), "", ""),
-        ("the bot, after fees", money(receipt.net, signed=True), money(receipt.worth), bot_fall),
-        ("the bot, after fees and server", money(receipt.after_costs, signed=True), "", ""),
-        _held_row(receipt, "the coins, at the bot's exposure", receipt.same_exposure),
-        _held_row(receipt, "the coins, all of it", receipt.all_in),
+        ("bot, before fees", money(receipt.net + receipt.fees, signed=True), "", ""),
+        ("bot, after fees", money(receipt.net, signed=True), money(receipt.worth), bot_fall),
+        ("bot, less server too", money(receipt.after_costs, signed=True), "", ""),
+        _held_row(receipt, "coins, bot's exposure", receipt.same_exposure),
+        _held_row(receipt, "coins, all of it", receipt.all_in),
         (
-            f"cash, at {percent(100 * receipt.cash_yield)} a year",
+            f"cash at {percent(100 * receipt.cash_yield)} a year",
             money(receipt.made(receipt.cash), signed=True),
             money(receipt.cash),
             "",

@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from account_samples import NOW, write_account
 
 from bot.domain.modes import EngineMode, TradingMode
+from bot.domain.snapshot import SNAPSHOT_KEY
+from bot.ports import EquityPoint
 from bot.storage.ledger import SqliteLedger
 from bot.storage.lock import ModeLock
 from bot.storage.modes import STATE_FILE_NAME, ledger_path
@@ -444,3 +448,44 @@ def test_config_json_has_every_setting(tmp_path: Path) -> None:
     assert list(document) == list(SETTINGS)
     assert document["MAX_DRAWDOWN"].keys() == {"value", "unit", "origin", "help", "effect"}
     assert "hunter2" not in json.dumps(document)
+
+
+# -- receipt
+
+
+def test_receipt_of_the_account_is_that_of_its_status(account: Path) -> None:
+    found = json.loads(bot(account, "receipt", "--json").stdout)
+    assert (found["put_in_usd"], found["worth_usd"]) == (100.0, 100.48)
+    # 10 days of 60 a year; a round trip of 18.00 that netted 0.70
+    assert found["bot"] == pytest.approx(
+        {
+            "gross_usd": 0.90,
+            "fees_usd": 0.42,
+            "net_usd": 0.48,
+            "server_usd": 1.642710,
+            "after_server_usd": -1.162710,
+            "worst_fall_pct": 100 * (1 - 100.48 / 101),
+        },
+        abs=1e-6,
+    )
+    assert (found["luck"]["trades"], found["luck"]["mean_pct"]) == (1, pytest.approx(100 * 0.70 / 18))
+
+
+def test_receipt_follows_the_last_cycle_where_coins_are_missing_and_a_clock_ran_ahead(account: Path) -> None:
+    with SqliteLedger(ledger_path(account / "paper"), durable=False) as ledger:
+        snapshot: Any = ledger.value(SNAPSHOT_KEY)
+        snapshot["deposits_usd"] = 92.5  # coins of $7.50 are not there
+        ledger.set_value(SNAPSHOT_KEY, snapshot)
+        ahead = EquityPoint(
+            at=NOW + timedelta(days=900),
+            equity=1.0,
+            cash=1.0,
+            performance_index=0.01,
+            high_water_mark=1.01,
+            exposure_frac=0.0,
+            fresh=True,
+        )
+        ledger.record_equity(ahead)
+    found = json.loads(bot(account, "receipt", "--json").stdout)
+    assert (found["as_of"], found["put_in_usd"], found["worth_usd"]) == (NOW.isoformat(), 92.5, 100.48)
+    assert found["bot"]["net_usd"] == pytest.approx(7.98, abs=1e-9)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from program_rig import assert_fails, bot, bot_inside, status
 
-from bot.domain.account import Fill, Flow, Liquidity
+from bot.domain.account import CoinsOut, Fill, Flow, Liquidity
 from bot.domain.market import Candle
 from bot.domain.modes import TradingMode
 from bot.domain.orders import Order, OrderState, OrderType, Purpose, Side, client_order_id
@@ -21,7 +21,9 @@ from bot.storage.ledger import SqliteLedger
 from bot.storage.modes import ledger_path, mode_folder
 from bot.views.folders import find_place
 from bot.views.receipt import read_receipt
-from bot.views.receipt_text import digest_receipt
+from bot.views.receipt_text import digest_receipt, render_receipt
+from bot.views.text import Look
+from bot.views.text import money as money_text
 
 D = Decimal
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -205,10 +207,10 @@ def test_receipt_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     words = " ".join(done.stdout.split())
     for part in (
         "From 2024-01-01 00:00 UTC to 2024-01-21 00:00 UTC, 20 days. Put in $140.00",
-        "the bot, after fees +$6.00 $146.00 10.0 %",
-        "the bot, after fees and server +$2.71",
-        "the coins, at the bot's exposure +$1.60 $141.60 0.0 %",
-        "the coins, all of it +$8.00 $148.00 0.0 %",
+        "bot, after fees +$6.00 $146.00 10.0 %",
+        "bot, less server too +$2.71",
+        "coins, bot's exposure +$1.60 $141.60 0.0 %",
+        "coins, all of it +$8.00 $148.00 0.0 %",
         "The coins are BTC, ETH, in equal parts, without fees. At the bot's exposure: 20.0 % of the money",
         "Server $3.29, not in the result: SERVER_COST_USD_MONTH=5, for 0.7 months.",
         "Slippage +$0.25 against the prices of the decisions, +94.3 basis points of $26.50",
@@ -220,6 +222,30 @@ def test_receipt_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     ):
         assert part in words, f"{part}\n{done.stdout}"
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_receipt_counts_coins_that_left_by_hand_as_taken_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with open_ledger(with_money(tmp_path)) as ledger:
+        ledger.record_coins_out(
+            CoinsOut(account="kraken", symbol="ETH/USD", quantity=D("0.5"), price=D("9.02"), at=day(16))
+        )
+    found = document(monkeypatch, tmp_path)
+    # 140 - 4.51; it is no trade
+    assert (found["put_in_usd"], found["luck"]["trades"]) == (pytest.approx(135.49), 1)
+    assert found["bot"]["net_usd"] == pytest.approx(10.51, abs=1e-9)
+    assert found["all_in_coins"]["made_usd"] == pytest.approx(8.0, abs=1e-9)  # it went after the rise
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("money", [True, False])
+def test_receipt_fits_the_width(tmp_path: Path, width: int, money: bool) -> None:
+    with open_ledger(tmp_path) as ledger:
+        point(ledger, 100_000.0, 0)
+    place = find_place(with_money(tmp_path) if money else tmp_path, TradingMode.PAPER)
+    receipt = read_receipt(place, server_cost_usd_month=D(50), cash_yield_pct=10.0)
+    lines = render_receipt(receipt, Look(width=width))
+    assert max(map(len, lines)) <= width
+    assert [line for line in lines if "bot, after fees" in line and money_text(receipt.net, signed=True) in line]
 
 
 def test_receipt_with_a_yield_and_a_dearer_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -288,7 +314,7 @@ def test_receipt_of_the_first_cycle_knows_nothing_of_the_coins(monkeypatch: pyte
     words = " ".join(bot_inside(monkeypatch, tmp_path, "receipt").stdout.split())
     assert "No prices of the coins are recorded yet" in words
     assert "Slippage: nothing has been bought yet." in words
-    assert "the coins, all of it unknown unknown unknown" in words
+    assert "coins, all of it unknown unknown unknown" in words
 
 
 def test_receipt_after_everything_was_taken_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
