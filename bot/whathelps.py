@@ -176,8 +176,8 @@ def _wait(settings: Settings, activity: Activity | None, equity: float) -> Itera
             what=f"Pay for a server from {money(bearable)} of equity on, not before",
             usd_year=server,
             arithmetic=f"{money(server)} a year is {percent(100 * server / equity)} of {money(equity)}, and "
-            f"{MOST_EXPECTED_PCT:g} % of {money(bearable)}: more than that could not be hoped for at best. The same "
-            "dollars as those of cron, not others.",
+            f"{MOST_EXPECTED_PCT:g} % of {money(bearable)}: the best median that a simulation of these rules had, "
+            "which is not proven. The same dollars as those of cron, not others.",
         )
     least = _least_equities(settings, activity, equity)
     possible = [coin for coin, usd in least.items() if usd <= equity]
