@@ -31,7 +31,7 @@ RECORD_DAYS = 365
 
 MOST_EXPECTED_PCT = 15.0
 """A year: the best median that an approximate simulation of these rules had (quant, correction 14), which is not
-proven. A server that takes more of the equity cannot be earned back."""
+proven. A server that takes more of the equity than that is hardly earned back."""
 
 
 # -- slippage ----------------------------------------------------------------------------------------

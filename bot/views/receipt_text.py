@@ -216,9 +216,10 @@ def stopping_words(receipt: Receipt) -> str:
             text = "There is no money in it, and nothing to run it for."
         case Stopping.SERVER:
             text = (
-                f"Better stopped, as it runs now: {against}, and the server alone takes more than {MOST_EXPECTED_PCT:g} % "
-                "a year, the best median that a simulation of these rules had, which is not proven. Without a server "
-                "(`run --once` from cron on a computer that runs anyway, SERVER_COST_USD_MONTH=0) that falls away."
+                f"Better stopped, as it runs now: {against}, and the server alone takes more than "
+                f"{MOST_EXPECTED_PCT:g} % a year, the best median that a simulation of these rules had, which is not "
+                "proven. Without a server (`run --once` from cron on a computer that runs anyway, "
+                "SERVER_COST_USD_MONTH=0) that falls away."
             )
         case Stopping.LOSING:
             text = f"Better stopped: its trades lose, and more than luck explains; {against}."
