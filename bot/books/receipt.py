@@ -26,6 +26,9 @@ TRADES_MIN = 30
 Z_95 = 1.959963984540054
 """Of the standard normal distribution: 2.5 % lie above."""
 
+SERVER_DAYS = 30
+"""A month of the server is paid: before, a bot is behind cash for no reason but its bill."""
+
 RECORD_DAYS = 365
 """From here on a record speaks for itself."""
 
@@ -161,7 +164,7 @@ class Stopping(StrEnum):
     EMPTY = "empty"
     """There is no money in it."""
     SERVER = "server"
-    """Better: the server takes more than can be expected, and the bot is behind cash."""
+    """Better: after a month it is behind cash, and the server takes more than can be expected."""
     LOSING = "losing"
     """Better: its trades lose, and that is told from luck."""
     BEHIND = "behind"
@@ -186,7 +189,7 @@ def stopping_of(
     behind_cash = after_costs < cash
     if worth < 0.01:
         return Stopping.EMPTY
-    if behind_cash and server_usd_year > MOST_EXPECTED_PCT / 100 * worth:
+    if days >= SERVER_DAYS and behind_cash and server_usd_year > MOST_EXPECTED_PCT / 100 * worth:
         return Stopping.SERVER
     if luck.is_told and luck.high_pct < 0.0:
         return Stopping.LOSING

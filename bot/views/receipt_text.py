@@ -10,7 +10,7 @@ from bot.books.receipt import MOST_EXPECTED_PCT, RECORD_DAYS, Slipped, Stopping,
 from bot.domain.orders import Purpose
 from bot.views.receipt import Receipt
 from bot.views.status_text import mode_lines
-from bot.views.text import Column, Line, Look, Style, finish, heading, moment, money, percent, table, wrapped
+from bot.views.text import Column, Line, Look, Style, amount, finish, heading, moment, money, percent, table, wrapped
 
 BPS = 10_000
 MANY = 100_000
@@ -95,7 +95,7 @@ def render_receipt(receipt: Receipt, look: Look) -> list[str]:
     """Render all lines; none is wider than ``look.width`` cells."""
     lines = mode_lines(receipt.mode, look)
     lines += wrapped(
-        f"From {moment(receipt.since)} to {moment(receipt.as_of)}, {receipt.days:,.0f} days. Put in "
+        f"From {moment(receipt.since)} to {moment(receipt.as_of)}, {amount(receipt.days, 'days')}. Put in "
         f"{money(receipt.put_in)}, deposits less withdrawals; now worth {money(receipt.worth)}.",
         look,
         indent=" ",
@@ -240,7 +240,8 @@ def _server_words(receipt: Receipt) -> str:
     if receipt.server_month == 0:
         return "The server costs nothing."
     share = f", {percent(_server_pct(receipt))} of the equity" if receipt.worth > 0 else ""
-    return f"The server costs {money(receipt.server_month)} x 12 = {money(receipt.server_year)} a year{share}."
+    much = " That is much: `advise` says what else you could do." if _server_pct(receipt) > MOST_EXPECTED_PCT else ""
+    return f"The server costs {money(receipt.server_month)} x 12 = {money(receipt.server_year)} a year{share}.{much}"
 
 
 def digest_receipt(receipt: Receipt) -> list[str]:

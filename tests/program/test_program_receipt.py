@@ -218,7 +218,7 @@ def test_receipt_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         "Cannot tell before 30 trades at least; 1 trade is closed, on average +16.73 % of what they had cost.",
         "Too early to tell: fewer than 365 days, and too few trades; after fees and server it is +$2.71 against cash "
         "and +$1.11 against the coins at its exposure.",
-        "The server costs $5.00 x 12 = $60.00 a year, 41.1 % of the equity.",
+        "The server costs $5.00 x 12 = $60.00 a year, 41.1 % of the equity. That is much",
     ):
         assert part in words, f"{part}\n{done.stdout}"
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -254,10 +254,29 @@ def test_receipt_with_a_yield_and_a_dearer_server(monkeypatch: pytest.MonkeyPatc
     )
     # 100 x 1.04^(20 / 365.25) + 60 x 1.04^(10 / 365.25) - 20 x 1.04^(5 / 365.25) = 140.268714
     assert found["cash"]["made_usd"] == pytest.approx(0.268714, abs=1e-6)
-    # 6 - 6.570842 is behind cash, and 120 a year are 82 % of 146
+    assert found["bot"]["after_server_usd"] == pytest.approx(-0.570842, abs=1e-6)
+    assert (found["stopping"]["verdict"], found["stopping"]["better"]) == ("too_early", False)
+    assert found["stopping"]["words"].endswith(
+        "The server costs $10.00 x 12 = $120.00 a year, 82.2 % of the equity. That is much: `advise` says what else "
+        "you could do."
+    )
+
+
+def test_receipt_after_a_month_of_a_server_that_takes_too_much(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with open_ledger(with_money(tmp_path)) as ledger:
+        point(ledger, 146.0, 40)
+    # 6 - 5 x 12 x 40 / 365.25 is behind cash, and 60 a year are 41 % of 146
+    found = document(monkeypatch, tmp_path)
     assert found["bot"]["after_server_usd"] == pytest.approx(-0.570842, abs=1e-6)
     assert (found["stopping"]["verdict"], found["stopping"]["better"]) == ("server", True)
-    assert "SERVER_COST_USD_MONTH=0" in found["stopping"]["words"]
+    assert found["stopping"]["words"].startswith(
+        "Better stopped, as it runs now: after fees and server it is -$0.57 against cash and -$2.17 against the coins "
+        "at its exposure, and the server alone takes more than 15 % a year"
+    )
+    place = find_place(tmp_path, TradingMode.PAPER)
+    assert digest_receipt(read_receipt(place, server_cost_usd_month=D(5), cash_yield_pct=0.0))[2:] == [
+        "Stopping it is the better choice: `python bot.py receipt` says why."
+    ]
 
 
 def test_digest_lines_of_the_same_ledger(tmp_path: Path) -> None:
@@ -265,9 +284,6 @@ def test_digest_lines_of_the_same_ledger(tmp_path: Path) -> None:
     assert digest_receipt(read_receipt(place, server_cost_usd_month=D(5), cash_yield_pct=0.0)) == [
         "Since 2024-01-01: the bot +$6.00 after fees, the coins at its exposure (20.0 %) +$1.60, cash $0.00.",
         "Fees $0.15, in it; server $3.29, not in it.",
-    ]
-    assert digest_receipt(read_receipt(place, server_cost_usd_month=D(50), cash_yield_pct=0.0))[2:] == [
-        "Stopping it is the better choice: `python bot.py receipt` says why."
     ]
 
 
