@@ -330,6 +330,7 @@ def engine_config_of(
         exit_rule=settings.exit_rule,
         leg_weights=leg_weights(settings),
         signals=signal_rules(settings),
+        trade_filter=settings.ai_trade_filter,
         size_on_equity=settings.pro_mode,
         floor_allowed=settings.micro_capital_mode,
         follows_master=settings.mode is AccountMode.MASTER_FOLLOW,

@@ -72,6 +72,7 @@ def terms_of(
         max_drawdown=config.drawdown_frac,
         max_losses=config.max_losses,
         min_score=config.min_score,
+        min_confidence=config.min_confidence if config.trade_filter else math.nan,
         min_reward=config.min_reward,
         min_trade=config.min_trade_usd,
         min_equity=config.min_equity_usd,

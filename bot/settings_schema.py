@@ -118,8 +118,7 @@ class SettingSpec:
     secret: bool = False
 
 
-_SIGNALS = "no effect yet: arrives with the full set of signals"
-_UNARMED = "abstains in this version, and abstaining lets pass: no measured evidence arms it yet"
+_UNARMED = "abstains, and abstaining lets pass, until 20 own trades count"
 _FOLLOWERS = "no effect yet: arrives with followers and leverage"
 _PLAYBOOKS = "no effect yet: arrives with the playbooks"
 _REPORTS = "no effect yet: arrives with the comparison against cash"
@@ -278,7 +277,7 @@ class Settings:
 
     market_regime_engine: bool = _switch("True", _S.FEATURES, "Let each coin's market state set entries and size.")
     signal_ensemble: bool = _switch("True", _S.FEATURES, "Score with five members; False: with the trend alone.")
-    ai_trade_filter: bool = _switch("True", _S.FEATURES, "Filter trades by measured confidence.", _SIGNALS)
+    ai_trade_filter: bool = _switch("True", _S.FEATURES, "Refuse entries in which results give too little confidence.")
     leverage_enabled: bool = _switch("False", _S.FEATURES, "Leverage, where the tier has it.", _FOLLOWERS)
     copy_trading: bool = _switch("False", _S.FEATURES, "Copy trading, where the tier has it.", _FOLLOWERS)
     arbitrage: bool = _switch("False", _S.FEATURES, "Arbitrage; costs exceed its gain at this size.", _PLAYBOOKS)

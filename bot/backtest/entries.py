@@ -60,6 +60,7 @@ from bot.backtest.sizing import (
     block_of,
     coin_of,
     free_cash,
+    is_doubted,
     limits_of,
     priced,
     read_record,
@@ -72,7 +73,7 @@ from bot.backtest.sizing import (
 from bot.decide.allocation import intend as intend_allocation
 from bot.decide.allocation import lots_to_sell
 from bot.decide.breakout import intend as intend_breakout
-from bot.decide.codes import ADD, ENTER, EXIT, OK, PRICE_MOVED, REDUCE, REFUSE
+from bot.decide.codes import ADD, ENTER, EXIT, LOW_CONFIDENCE, OK, PRICE_MOVED, REDUCE, REFUSE
 from bot.decide.intents import MAX_MOVE, Coin, Intent
 from bot.decide.risk import drawdown_scale
 from bot.decide.sizer import (
@@ -156,6 +157,8 @@ def decide_coin(market: Market, signals: Signals, terms: Terms, book: Book, c: i
             plan_exit(terms, book, c, coin, intent)
     elif intent.action in (ENTER, ADD):
         code = block_of(book.total, now_ms)
+        if code == OK and is_doubted(terms, book, now_ms):
+            code = LOW_CONFIDENCE
         if code == OK:
             code = why_unfit(market, terms, book, c, -1, now_ms)
         if code != OK:

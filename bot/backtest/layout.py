@@ -90,6 +90,8 @@ class Terms(NamedTuple):
     max_drawdown: float
     max_losses: int
     min_score: float
+    min_confidence: float
+    """NaN: the trade filter is off."""
     min_reward: float
     min_trade: float
     min_equity: float
@@ -300,7 +302,10 @@ REWARD = 15
 TIER_LOW = 16
 TIER_HIGH = 17
 """The tier stays while equity is at least the one and below the other."""
-RATE_PLACES = 18
+CONFIDENCE = 18
+CONFIDENCE_OWN = 19
+"""What own results alone say, and how many of them count; evidence of the same prices would know the future."""
+RATE_PLACES = 20
 
 MARKS_KEPT = 48
 FEE_DAYS_KEPT = 32

@@ -16,6 +16,8 @@ from bot.backtest.layout import (
     BREAKOUT,
     CASH,
     CENT_UNITS,
+    CONFIDENCE,
+    CONFIDENCE_OWN,
     DAILY_LOSS_REACHED,
     DAY,
     DAY_LOSS,
@@ -69,6 +71,7 @@ from bot.decide.allocation import STOP_ATR as ALLOCATION_STOP_ATR
 from bot.decide.breakout import STOP_ATR as BREAKOUT_STOP_ATR
 from bot.decide.codes import DRAWDOWN as DRAWDOWN_REACHED
 from bot.decide.codes import OK, RISK_REWARD
+from bot.decide.confidence import Confidence, Evidence, confidence_of, holds_back
 from bot.decide.costs import SLIPPAGE, Rules, loss_per_unit
 from bot.decide.exits import TRAIL, TRAIL_TIGHT, net_reward, stop_distance
 from bot.decide.guards import risk_reward, spread
@@ -161,6 +164,9 @@ def read_record(terms: Terms, book: Book) -> Edge:
         rate[EDGE_CONSTRAINED] = edge.constrained
         rate[EDGE_CHANCE] = edge.chance
         rate[REWARD] = measured_reward(results, idle)
+        own = confidence_of(results, weights, Evidence(0.0, 0.0, 0.0))
+        rate[CONFIDENCE] = own.chance
+        rate[CONFIDENCE_OWN] = own.own
         total[RECORD_READ] = 1
     return Edge(
         rate[EDGE_MEAN],
@@ -173,6 +179,15 @@ def read_record(terms: Terms, book: Book) -> Edge:
         math.nan,
         math.nan,
     )
+
+
+def is_doubted(terms: Terms, book: Book, now_ms: int) -> bool:
+    """Whether the trade filter has too little confidence in an entry now."""
+    if math.isnan(terms.min_confidence):
+        return False
+    note_record(book.total, now_ms)
+    read_record(terms, book)
+    return holds_back(Confidence(book.rate[CONFIDENCE], book.rate[CONFIDENCE_OWN], 0.0), terms.min_confidence)
 
 
 def free_cash(book: Book) -> float:

@@ -66,18 +66,21 @@ def pause(*, mode_name: str | None, as_json: bool) -> None:
 @mode_option
 @click.option("--reset-drawdown", is_flag=True, help="Also end a drawdown halt: drawdown counts anew from now.")
 @click.option("--book-out", is_flag=True, help="Also book coins of the bot that are missing out, like a withdrawal.")
+@click.option("--accept-results", is_flag=True, help="Also go on after results below what was expected.")
 @json_option
-def resume(*, mode_name: str | None, reset_drawdown: bool, book_out: bool, as_json: bool) -> None:
+def resume(*, mode_name: str | None, reset_drawdown: bool, book_out: bool, accept_results: bool, as_json: bool) -> None:
     """End a halt or a pause, and accept what does not agree with the venues (FINDINGS in the status).
 
-    Coins that are missing leave the books with --book-out only, a drawdown halt ends with --reset-drawdown only.
+    Coins that are missing leave the books with --book-out only, a drawdown halt ends with --reset-drawdown only, a
+    pause for results below what was expected with --accept-results only.
     """
     place = _place(mode_name)
     findings = _findings(place)
     accepted = accepted_words(findings, book_out=book_out)
     stands = [] if book_out else still_missing_words(findings)
     reset = ["The drawdown counts from the present equity; this is recorded."] if reset_drawdown else []
-    done = " ".join(["Resumed.", *reset, *accepted, *stands])
+    anew = ["Results count anew from now against what is expected; this is recorded."] if accept_results else []
+    done = " ".join(["Resumed.", *reset, *anew, *accepted, *stands])
     _command(
         place,
         "resume",
@@ -86,6 +89,7 @@ def resume(*, mode_name: str | None, reset_drawdown: bool, book_out: bool, as_js
         accepted=accepted,
         reset_drawdown=reset_drawdown,
         book_out=book_out,
+        accept_results=accept_results,
     )
 
 

@@ -118,10 +118,9 @@ def edge_of_results(results: Sequence[float], weights: Sequence[float], max_draw
     deviation and shrink are those of ``edge_of_counts``, and f agrees to first order in the edge.
     The chance is that of a normal distribution of the mean.
     """
-    prior_wins = PRIOR_TRADES / (1.0 + PRIOR_PAYOFF)
     total = PRIOR_TRADES
     first = 0.0
-    second = prior_wins * PRIOR_PAYOFF * PRIOR_PAYOFF + (PRIOR_TRADES - prior_wins)
+    second = prior_squares()
     for i in range(len(results)):
         assert weights[i] >= 0.0, "a weight is not negative"
         assert math.isfinite(results[i]), "a result is a number"
@@ -145,6 +144,23 @@ def edge_of_results(results: Sequence[float], weights: Sequence[float], max_draw
         math.nan,
         math.nan,
     )
+
+
+def prior_squares() -> float:
+    """Sum of the squares of the 20 imagined trades in R; their sum is 0."""
+    wins = PRIOR_TRADES / (1.0 + PRIOR_PAYOFF)
+    return wins * PRIOR_PAYOFF * PRIOR_PAYOFF + (PRIOR_TRADES - wins)
+
+
+def chance_above_zero(trades: float, total: float, squares: float) -> float:
+    """Probability that the mean of trades in R is above zero, from their weight, sum and sum of squares.
+
+    The imagined trades are in it; the mean is taken as normal, as in ``edge_of_results``.
+    """
+    weight = PRIOR_TRADES + trades
+    mean = total / weight
+    variance = (prior_squares() + squares) / weight - mean * mean
+    return 0.5 * math.erfc(-mean / math.sqrt(max(0.0, variance) / (weight + 1.0)) / math.sqrt(2.0))
 
 
 def drawdown_exponent(max_drawdown: float) -> float:

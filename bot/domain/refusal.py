@@ -30,6 +30,7 @@ class RefusalCode(StrEnum):
     MARKET_FLAT = "market_flat"
     MARKET_CRASH = "market_crash"
     LOW_CONFIDENCE = "low_confidence"
+    BELOW_EXPECTATION = "below_expectation"
     MAX_POSITIONS = "max_positions"
     VENUE_DORMANT = "venue_dormant"
     VENUE_UNKNOWN = "venue_unknown"

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.decide.confidence import Evidence
 from bot.decide.sizer import FEE_BUDGET
+from bot.domain.model_card import ModelCard
 from bot.domain.modes import ExitRule, Strategy, TradingMode
 from bot.engine.history import SignalRules
 
@@ -66,6 +68,14 @@ class EngineConfig:
     decision_delay_s: float = 60.0
     """A bar is decided at least this long after its close: venues correct the last trades late."""
     signals: SignalRules = field(default_factory=SignalRules)
+    trade_filter: bool = False
+    """AI_TRADE_FILTER: entries of too little confidence are refused once there are own trades to tell by."""
+    evidence: Evidence | None = None
+    """Simulated trades of these settings on this account; never where old prices are run through again."""
+    evidence_about: str = ""
+    """What they are, or why there are none."""
+    model: ModelCard | None = None
+    model_about: str = ""
     stall_days: float = 14.0
     fee_budget_frac: float = FEE_BUDGET
     """Share of equity that 30 days of fees may take (quant 3c)."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from bot.books.book import Book
-from bot.decide import allocation, breakout, codes, exits
+from bot.decide import allocation, breakout, codes, confidence, exits
 from bot.decide.intents import Coin, Intent
 from bot.decide.sizer import Order
 from bot.domain.market import MS_PER_DAY, coin_symbol
@@ -25,6 +25,8 @@ from bot.engine.decision_record import Verdict, Wish, decision_record, entry_rea
 from bot.engine.desk import OrderDesk
 from bot.engine.exposure import Entry, Exposure
 from bot.engine.gates import Gates
+from bot.engine.model_verdict import model_verdict
+from bot.engine.own_results import Expectation
 from bot.engine.refuser import Refuser
 from bot.engine.sizing import STOP_ATR, Sized, Sizing, Standing
 from bot.engine.state import EngineState, ExitPlan
@@ -63,6 +65,7 @@ class Decider:
         self.exposure = Exposure(accounts=accounts, book=book, desk=desk, state=state, histories=self.histories)
         self.sizing = Sizing(config=config, accounts=accounts, book=book, desk=desk, exposure=self.exposure)
         self.gates = Gates(config=config, accounts=accounts, book=book)
+        self.expectation = Expectation(config=config, book=book, state=state)
 
     # -- what ------------------------------------------------------------------------------------
 
@@ -192,7 +195,7 @@ class Decider:
     def _entry(
         self, symbol: str, coin: Coin, intent: Intent, *, standing: Standing, entries: list[Entry], now: datetime
     ) -> Verdict:
-        refusal = self._blocked(symbol, intent.gap_usd, standing, now)
+        refusal = self._blocked(symbol, intent.gap_usd, standing, now) or self._doubted(symbol, intent.gap_usd, now)
         if refusal is not None:
             return Verdict(action=codes.REFUSE, refusal=refusal)
         candidates, refusal = self._candidates(symbol, intent.gap_usd, standing, entries, now)
@@ -260,6 +263,21 @@ class Decider:
                 notional_usd=gap,
             )
         return None
+
+    def _doubted(self, symbol: str, gap: float, now: datetime) -> Refusal | None:
+        """Refuse what the trade filter has too little confidence in: own results, or a model that is armed."""
+        if not self._config.trade_filter:
+            return None
+        least, (found, _) = self._config.min_confidence, self.expectation.read(now)
+        chance = found.chance if confidence.holds_back(found, least) else math.nan
+        if math.isnan(chance) and self._config.model is not None and self._config.model.armed:
+            said, _ = model_verdict(self._config.model, self.histories[symbol].features())
+            chance = said if said < least else math.nan
+        if math.isnan(chance):
+            return None
+        return self.refuser.from_core(
+            codes.LOW_CONFIDENCE, symbol=symbol, now=now, limit=least, actual=chance, notional_usd=gap
+        )
 
     def _candidates(
         self, symbol: str, gap: float, standing: Standing, entries: list[Entry], now: datetime
@@ -362,9 +380,6 @@ class Decider:
         return intent_of(self._config.strategy, coin, self._wish(symbol, coin, standing, 0.0))
 
     # -- what the guards show --------------------------------------------------------------------
-
-    confidence_about = "not armed: no measured evidence yet; it lets pass"
-    """The trade filter abstains until its evidence has been measured out of sample."""
 
     def reward(self, now: datetime) -> tuple[float, str]:
         """Lowest net risk:reward among the coins that were sized last, and where it is from; NaN without one."""

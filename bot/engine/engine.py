@@ -257,7 +257,8 @@ class Engine:
         """Carry out a command of the user; recorded like a guard event."""
         state = self.state
         drawdown = performance.drawdown_pct(self.performance)
-        name = f"command_{command}" + ("_reset_drawdown" if arguments.get("reset_drawdown") else "")
+        recorded = [option for option in ("reset_drawdown", "accept_results") if arguments.get(option)]
+        name = "_".join(["command", command, *recorded])
         limit = self.config.drawdown_frac * 100
         event = GuardEvent(name=name, active=False, used=drawdown, limit=limit, unit="pct", at=now)
         if command == "halt":
@@ -269,24 +270,32 @@ class Engine:
             state.flatten = True
             state.halted_by = state.halted_by or "user"
         elif command == "resume":
-            state.paused = False
-            self._end_flatten()
-            self.guards.forget_errors()
-            if state.halted_by != "drawdown" or arguments.get("reset_drawdown"):
-                state.halted_by = ""
-            self.reconciler.accept(book_out=bool(arguments.get("book_out")))
-            ended = (RefusalCode.PAUSED_BY_USER, RefusalCode.UNRECONCILED)
-            for code in ended:
-                self.decider.refuser.forget(code)
-            for coin in self._earlier.values():
-                if coin["refusal"] in ended:
-                    coin["refusal"] = coin["action"] = ""
-            if arguments.get("reset_drawdown"):
-                self.performance = performance.reset_high_water(self.performance)
+            self._resume(arguments, now)
         with self._ledger.transaction():  # at once: the queue has forgotten the command
             self._ledger.record_guard_event(event)
             self._ledger.set_value(PERFORMANCE_KEY, performance.to_json(self.performance))
             self._keeper.save()
+
+    def _resume(self, arguments: Mapping[str, object], now: datetime) -> None:
+        state = self.state
+        state.paused = False
+        self._end_flatten()
+        self.guards.forget_errors()
+        if state.halted_by != "drawdown" or arguments.get("reset_drawdown"):
+            state.halted_by = ""
+        self.reconciler.accept(book_out=bool(arguments.get("book_out")))
+        ended: tuple[RefusalCode, ...] = (RefusalCode.PAUSED_BY_USER, RefusalCode.UNRECONCILED)
+        if arguments.get("accept_results"):
+            state.below_expectation = False
+            state.expected_from = now.isoformat()
+            ended = (*ended, RefusalCode.BELOW_EXPECTATION)
+        for code in ended:
+            self.decider.refuser.forget(code)
+        for coin in self._earlier.values():
+            if coin["refusal"] in ended:
+                coin["refusal"] = coin["action"] = ""
+        if arguments.get("reset_drawdown"):
+            self.performance = performance.reset_high_water(self.performance)
 
     def _end_flatten(self) -> None:
         """Sell no more for it: what is left keeps its stops."""
@@ -384,6 +393,7 @@ class Engine:
         since = parse_time(self.state.streak_counts_from)
         accounts = self.accounts.values()
         reward, reward_about = self.decider.reward(now)
+        confidence, band = self.decider.expectation.read(now)
         stakes = self.decider.exposure.stakes()
         self.guards.evaluate(
             GuardFacts(
@@ -401,7 +411,11 @@ class Engine:
                 quotes=quotes_of(accounts, self.config.symbols, now),
                 reward=reward,
                 reward_about=reward_about,
-                confidence_about=self.decider.confidence_about,
+                confidence=confidence,
+                confidence_about=self.decider.expectation.confidence_words(now),
+                band=band,
+                band_about=self.decider.expectation.band_words(now),
+                falls_short=self.decider.expectation.falls_short(now),
                 waiting_for=", ".join(a.name for a in accounts if not a.settled_once),
                 frozen=still,
             )

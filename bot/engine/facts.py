@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.decide.confidence import Band, Confidence
 from bot.domain.orders import OrderState, Side
 from bot.engine.account import Account
 from bot.engine.config import EngineConfig
@@ -62,7 +63,13 @@ class GuardFacts:
     reward: float
     """Net risk:reward; NaN: nothing has measured it yet."""
     reward_about: str
+    confidence: Confidence
     confidence_about: str
+    band: Band
+    """Own trades against what the evidence lets expect."""
+    band_about: str
+    falls_short: bool
+    """Whether they have been below it for long enough to pause."""
     waiting_for: str
     """The accounts that have not answered since the start."""
     frozen: bool

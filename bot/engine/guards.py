@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
-from bot.decide import guards
+from bot.decide import confidence, guards
 from bot.decide.guards import Limit
 from bot.domain.modes import EngineMode
 from bot.domain.refusal import GuardReading, Reason, RefusalCode
@@ -44,6 +44,7 @@ class Guards:
             self._activation,
             self._risk_reward,
             self._confidence,
+            self._expectation,
             self._spread,
             self._price_sanity,
             self._stale_data,
@@ -75,6 +76,8 @@ class Guards:
             state.daily_loss_day = _utc_day(now)
         if guards.drawdown(facts.drawdown, config.drawdown_frac).active and state.halted_by == "":
             state.halted_by = "drawdown"
+        if facts.falls_short:
+            state.below_expectation = True
         if guards.loss_streak(facts.losses_in_a_row, config.max_losses).active:
             state.streak_blocked_until = (now + LOSS_STREAK_PAUSE).isoformat()
             # Just after now: a loss of this very moment is forgiven too, or it would begin the pause anew.
@@ -139,6 +142,8 @@ class Guards:
             return "follows a master: this version has no connection to one, so nothing is entered"
         if self._by_name["daily_loss"].active:
             return "the daily loss limit was reached; entries again on the next UTC day"
+        if self._by_name["expectation"].active:
+            return "results are below what the evidence lets expect; `resume --accept-results` goes on"
         if self._by_name["activation"].active:
             return "equity is below the minimum for trading; positions are only closed"
         if self._by_name["errors"].active:
@@ -166,6 +171,8 @@ class Guards:
             return RefusalCode.FOLLOWS_MASTER, 0.0, 0.0, "count"
         if by_name["daily_loss"].active:
             return _block(RefusalCode.DAILY_LOSS, by_name["daily_loss"])
+        if by_name["expectation"].active:
+            return _block(RefusalCode.BELOW_EXPECTATION, by_name["expectation"])
         if by_name["activation"].active:
             return _block(RefusalCode.BELOW_ACTIVATION, by_name["activation"])
         if by_name["errors"].active:
@@ -256,7 +263,32 @@ class Guards:
         return _reading("risk_reward", limit, "ratio", "no entry that promises less", about=facts.reward_about)
 
     def _confidence(self, facts: GuardFacts) -> GuardReading:
-        return _abstains("confidence", self._config.min_confidence, "score", facts.confidence_about)
+        about, least = facts.confidence_about, self._config.min_confidence
+        if not self._config.trade_filter or not confidence.is_armed(facts.confidence):
+            return _abstains("confidence", least, "score", about)
+        return GuardReading(
+            name="confidence",
+            used=facts.confidence.chance,
+            limit=least,
+            unit="score",
+            active=confidence.holds_back(facts.confidence, least),
+            action="no entries until results are better or have faded",
+            about=about,
+        )
+
+    def _expectation(self, facts: GuardFacts) -> GuardReading:
+        limit = float(confidence.BELOW_TRADES)
+        if math.isnan(facts.band.mean) and not self._state.below_expectation:
+            return _abstains("expectation", limit, "count", facts.band_about)
+        return GuardReading(
+            name="expectation",
+            used=float(facts.band.below),
+            limit=limit,
+            unit="count",
+            active=self._state.below_expectation,
+            action="no entries until `resume --accept-results`",
+            about=facts.band_about,
+        )
 
     def _spread(self, facts: GuardFacts) -> GuardReading:
         most = self._config.max_spread_frac

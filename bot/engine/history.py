@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.decide import breakout, ensemble, indicators, regime, trend
+from bot.decide.features import features_at
 from bot.decide.regime import Hits, Regime
 from bot.domain.market import MS_PER_DAY, Candle
 
@@ -131,6 +132,19 @@ class History:
     def since_breakout(self) -> float:
         """Bars since a close above the prior 20-day high, within the newest three; NaN where there is none."""
         return breakout.bars_since_breakout(self.highs, self.closes, len(self.closes))
+
+    def features(self) -> tuple[float, ...]:
+        """What the trained model looks at; NaN while the history is too short."""
+        return features_at(
+            self.highs,
+            self.lows,
+            self.closes,
+            self.volumes,
+            len(self.closes),
+            self.atr(),
+            self.volatility(),
+            trend.trend_score(self.flags),
+        )
 
     def trigger_close(self, min_score: float) -> float:
         """Level that the next close must exceed for ``min_score``; NaN: there already, or unknown.

@@ -23,17 +23,13 @@ from bot.engine.account import Account
 from bot.engine.config import EngineConfig
 from bot.engine.desk import OrderDesk
 from bot.engine.exposure import Entry, Exposure, gap_of, heat_usd
+from bot.engine.own_results import own_results
 
 RULE_CODES = {rule: code for code, rule in enumerate(ExitRule)}
 """The core's number of an exit rule: its place in the enumeration."""
 
 STOP_ATR = {Strategy.ALLOCATION: allocation.STOP_ATR, Strategy.BREAKOUT: breakout.STOP_ATR}
 """Distance of the first stop in daily ATR."""
-
-RESULTS_KEPT = 500
-"""Older results have faded to nothing: 500 trades are years."""
-
-SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,21 +125,12 @@ class Sizing:
         return self._record[2]
 
     def _read(self, now: datetime) -> Record:
-        # What was never sold, the crumb of an entry, is no result.
-        known = [trade for trade in self._book.trades if trade.initial_risk_usd is not None and trade.is_result]
-        results = []
-        ages = []
-        for trade in known[-RESULTS_KEPT:]:
-            assert trade.initial_risk_usd is not None
-            results.append(float(trade.net_pnl / trade.initial_risk_usd))
-            ages.append((now - trade.closed_at).total_seconds() / SECONDS_PER_DAY)
-        weights = [kelly.result_weight(age) for age in ages]
-        idle_days = ages[-1] if ages else 0.0
+        own = own_results(self._book.trades, now)
         return Record(
-            edge=kelly.edge_of_results(results, weights, self._config.drawdown_frac),
-            trades=len(known),
-            reward=measured.measured_reward(results, idle_days),
-            counted=measured.trades_that_count(len(results), idle_days),
+            edge=kelly.edge_of_results(own.results, own.weights, self._config.drawdown_frac),
+            trades=own.trades,
+            reward=measured.measured_reward(own.results, own.idle_days),
+            counted=measured.trades_that_count(len(own.results), own.idle_days),
         )
 
     def limits(self, standing: Standing) -> Limits:

@@ -101,6 +101,10 @@ class EngineState:
     streak_counts_from: str = ""
     """Losing trades closed before this moment are forgiven."""
     half_size_next: bool = False
+    below_expectation: bool = False
+    """Whether own trades have fallen short of what the evidence let expect; `resume --accept-results` ends it."""
+    expected_from: str = ""
+    """Trades closed up to this moment are not compared any more."""
     failed_cycles: int = 0
     """In a row."""
     good_cycles: int = 0

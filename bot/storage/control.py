@@ -31,7 +31,7 @@ class Command(StrEnum):
 
 _ARGUMENTS: Mapping[Command, Mapping[str, type]] = {
     Command.HALT: {},
-    Command.RESUME: {"reset_drawdown": bool, "book_out": bool},
+    Command.RESUME: {"reset_drawdown": bool, "book_out": bool, "accept_results": bool},
     Command.FLATTEN: {},
     Command.PAUSE: {},
 }
@@ -47,7 +47,7 @@ class ControlQueue:
         self._folder = Path(folder)
 
     def put(self, command: str, *, now: datetime, **arguments: object) -> Path:
-        """Add a command with its arguments (``resume``: ``reset_drawdown``, ``book_out``), in a file until it is taken.
+        """Add a command with its arguments, in a file until it is taken (``resume`` has some, see ``_ARGUMENTS``).
 
         Raises BotError for an unknown command or argument, when 100 wait already, and where the folder
         cannot be written.

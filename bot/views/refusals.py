@@ -106,6 +106,11 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
             "The results so far make a gain after costs {actual} likely; an entry needs {limit} (MIN_AI_CONFIDENCE).",
             "Better results, or time: old results fade, and with too few of them the filter lets pass again.",
         ),
+        _C.BELOW_EXPECTATION: Explanation(
+            "The mean result lay below what the evidence lets expect after each of the last {actual} trades; entries "
+            "pause from {limit} on.",
+            "Only you: `python bot.py resume --accept-results`, after a look at why.",
+        ),
         _C.MAX_POSITIONS: Explanation(
             "Positions open or being opened: {actual}; allowed are {limit}.",
             "A sale, the next tier, or a higher MAX_POSITIONS where you have set one.",

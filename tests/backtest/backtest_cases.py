@@ -128,6 +128,14 @@ CASES = {
         changes=FREE | {"min_score": 0.0},
         market={"wild": 1.5},
     ),
+    "doubts": Case(
+        seed=31,
+        timeframe="1d",
+        days=700,
+        settings=breakout("trail_tight"),
+        changes=FREE | {"min_confidence": 0.99, "max_losses": 100},
+        market={"wild": 2.0},
+    ),
     "follows a master": Case(seed=1, days=60, settings=LOW_FEES | {"MODE": "MASTER_FOLLOW"}),
     "too small": Case(seed=17, days=60, equity="16", account="coinbase", settings=TREND, changes={}),
 }

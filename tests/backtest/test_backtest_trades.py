@@ -42,6 +42,7 @@ def test_cases_let_something_happen(tmp_path: Path) -> None:
         "signal_too_weak",
         "heat",
         "follows_master",
+        "low_confidence",
         "market_flat",
         "market_crash",
     }
