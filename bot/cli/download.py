@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,11 +21,11 @@ from bot.storage.candle_files import candles_folder
 from bot.storage.candle_reader import utc_text
 from bot.views.download_text import CoinReport, download_document, render_download
 from bot.views.status import json_text
+from bot.views.terminal import look_of
 
 TOLD_EVERY_PAGES = 20
 TOLD_PARTS = 10
 """Without a terminal a long download tells how far it is so many times, a short one not at all."""
-LINE_CELLS = 78
 
 
 @click.command()
@@ -99,13 +100,13 @@ def download(
 
 def _end(reports: list[CoinReport]) -> None:
     """Raise what the exit code is made of."""
-    again = "what has arrived is stored, and the same command goes on from there"
+    stored = "what has arrived is stored, and the same command goes on from there"
     if any(report.interrupted for report in reports):
-        click.echo(f"Interrupted: {again}.", err=True)
+        click.echo(f"Interrupted: {stored}.", err=True)
         raise SystemExit(EXIT_INTERRUPTED)
     problems = [f"{report.coin}: {report.problem}" for report in reports if report.problem]
     if problems:
-        raise BotError(f"not complete; {again}.\n" + "\n".join(problems))
+        raise BotError(f"not complete: {stored} once the reason is gone.\n" + "\n".join(problems))
 
 
 class _Progress:
@@ -113,13 +114,14 @@ class _Progress:
 
     def __init__(self) -> None:
         self._on_terminal = sys.stderr.isatty()
+        self._cells = look_of(sys.stderr, os.environ).width - 1  # a line that is broken could not be written anew
         self._told: tuple[str, int] | None = None
 
     def page(self, coin: str, done: int, needed: int, at_ms: int) -> None:
         """Tell before each page."""
         text = f"{coin}: {done:,} of {needed:,} pages, at {utc_text(at_ms)}"
         if self._on_terminal:
-            click.echo(f"\r{text:<{LINE_CELLS}}", err=True, nl=False)
+            click.echo(f"\r{text[: self._cells]:<{self._cells}}", err=True, nl=False)
         elif needed >= TOLD_EVERY_PAGES and self._told != (coin, part := done * TOLD_PARTS // needed):
             self._told = coin, part
             click.echo(text, err=True)
@@ -127,4 +129,4 @@ class _Progress:
     def clear(self) -> None:
         """Make room for the result."""
         if self._on_terminal:
-            click.echo(f"\r{'':<{LINE_CELLS}}\r", err=True, nl=False)
+            click.echo(f"\r{'':<{self._cells}}\r", err=True, nl=False)

@@ -336,7 +336,7 @@ def test_venue_that_fails_on_the_third_page_ends_the_coin_and_keeps_two(folder: 
     assert done.stdout.splitlines()[1].startswith("ETH: 600 candles of 1d in coinbase_ETH-USD_1d.csv, ")
     assert done.stdout.splitlines()[1].endswith("(600 new, 2 pages); no gaps; NOT COMPLETE")
     assert done.stdout.count("2,192 candles") == 2
-    assert "Error: not complete; what has arrived is stored" in done.stderr
+    assert "Error: not complete: what has arrived is stored" in done.stderr
     assert "ETH: coinbase: candles of ETH/USD: ExchangeNotAvailable" in done.stderr
     assert "Traceback" not in done.stderr
     assert stored(folder, "coinbase_ETH-USD_1d.csv") == six_years(site)[:600]
@@ -445,13 +445,14 @@ def test_interrupted_it_ends_with_130_and_says_what_is_stored(folder: Path, site
 
 
 def test_terminal_shows_one_line_that_is_written_anew(folder: Path, site: Exchanges) -> None:
-    with terminal(folder, "download", "BTC", variables=addresses(site)) as screen:
+    with terminal(folder, "download", "BTC", size=(24, 45), variables=addresses(site)) as screen:
         assert screen.end() == 0
     progress, _, rest = screen.text.partition("BTC: 2,192 candles")
     assert progress.count("\rBTC: ") == 8
     assert "\rBTC: 7 of 8 pages, at " in progress
+    assert {len(line) for line in progress.split("\r") if line.startswith("BTC: ")} == {44}
     assert progress.count("\n") == 1  # where it goes
-    assert progress.endswith(f"\r{' ' * 78}\r")
+    assert progress.endswith(f"\r{' ' * 44}\r")
     assert "\r" not in rest.replace("\r\n", "")
 
 
