@@ -258,4 +258,7 @@ def run_backtest(
         seconds=clock() - began,
         kernel_seconds=kernel_seconds,
         compiled=compiled,
+        market=ready.market,
+        terms=ready.terms,
+        book=book,
     )

@@ -26,6 +26,23 @@ def following(state: int) -> int:
     return state
 
 
+def draw(returns: Sequence[float], n: int, days: int, ends: int, state: int, into: MutableSequence[float]) -> int:
+    """Write one history of ``days`` into ``into``, made of blocks of ``returns`` (``n`` of them); returns the state.
+
+    A block ends where the generator is below ``ends``.
+    """
+    place = 0
+    for day in range(days):
+        state = following(state)
+        if day == 0 or state < ends:
+            state = following(state)
+            place = state % n
+        else:
+            place = place + 1 if place + 1 < n else 0
+        into[day] = returns[place]
+    return state
+
+
 def resample(
     returns: Sequence[float],
     n: int,
@@ -49,16 +66,9 @@ def resample(
     worst_days = max(1, int(0.05 * (days - 1)) + 1)
     for path in range(len(growth)):
         equity, peak, fallen, total, squares = 1.0, 1.0, 0.0, 0.0, 0.0
-        place = 0
+        state = draw(returns, n, days, ends, state, scratch)
         for day in range(days):
-            state = following(state)
-            if day == 0 or state < ends:
-                state = following(state)
-                place = state % n
-            else:
-                place = place + 1 if place + 1 < n else 0
-            change = returns[place]
-            scratch[day] = change
+            change = scratch[day]
             equity *= 1.0 + change
             peak = max(peak, equity)
             fallen = max(fallen, 1.0 - equity / peak)

@@ -218,7 +218,7 @@ def run_cycle(market: Market, signals: Signals, terms: Terms, book: Book, step: 
     rate[SPENT] = 0.0
     settle(market, terms, book, now_ms)
     money = equity_money(market, book)
-    guard(terms, total, rate, book.mark_ms, book.mark, money, now_ms)
+    guard(terms, total, rate, book.mark_ms, book.mark, book.guard, money, now_ms)
     if total[HALTED] == 1:
         hold_back(market, terms, book)
     tend(market, terms, book, now_ms)

@@ -13,11 +13,13 @@ from bot.backtest.layout import (
     CASH,
     CLOSED,
     CYCLES,
+    DAILY_LOSS_GUARD,
     DAY,
     DAY_LOSS,
     DAY_START,
     DAYS_SEEN,
     DRAWDOWN,
+    DRAWDOWN_GUARD,
     DRAWDOWNS,
     EQUITY,
     EXPOSURE_SUM,
@@ -40,6 +42,7 @@ from bot.backtest.layout import (
     ROLLING,
     STREAK,
     STREAK_FROM_MS,
+    STREAK_GUARD,
     STREAK_UNTIL_MS,
     STREAKS,
     TIER,
@@ -62,6 +65,7 @@ def guard(
     rate: MutableSequence[float],
     mark_ms: MutableSequence[int],
     mark: MutableSequence[float],
+    reached: IntTable,
     money: int,
     now_ms: int,
 ) -> None:
@@ -77,6 +81,7 @@ def guard(
         terms.max_losses,
         total,
         rate,
+        reached,
         now_ms,
     )
 
@@ -137,6 +142,7 @@ def latch(
     max_losses: int,
     total: MutableSequence[int],
     rate: MutableSequence[float],
+    reached: IntTable,
     now_ms: int,
 ) -> None:
     """Remember the limits that were reached."""
@@ -144,18 +150,30 @@ def latch(
         total[ACTIVATED] = 1
     if not rate[DAY_LOSS] < daily_loss and total[LOSS_DAY] != total[DAY]:
         total[LOSS_DAY] = total[DAY]
+        note_guard(total, reached, DAILY_LOSS_GUARD, now_ms)
         total[LOSS_DAYS] += 1
     if not rate[DRAWDOWN] < max_drawdown and total[HALTED] == 0:
         total[HALTED] = 1
+        note_guard(total, reached, DRAWDOWN_GUARD, now_ms)
         total[DRAWDOWNS] += 1
     if total[STREAK] >= max_losses:
         total[STREAK_UNTIL_MS] = now_ms + STREAK_PAUSE_MS
         total[STREAK_FROM_MS] = now_ms + 1  # a loss of this very moment is forgiven too
         total[STREAK] = 0
         total[HALF_NEXT] = 1
+        note_guard(total, reached, STREAK_GUARD, now_ms)
         total[STREAKS] += 1
     floor = min_equity * (1.0 - max_drawdown) if total[ACTIVATED] else min_equity
     total[BELOW] = 0 if rate[EQUITY] >= floor else 1
+
+
+def note_guard(total: MutableSequence[int], reached: IntTable, which: int, now_ms: int) -> None:
+    """Keep when a limit was reached; called before it is counted."""
+    place = total[LOSS_DAYS] + total[DRAWDOWNS] + total[STREAKS]
+    if place < len(reached):
+        row = reached[place]
+        row[0] = now_ms
+        row[1] = which
 
 
 def check_tier(

@@ -159,6 +159,8 @@ class Book(NamedTuple):
     """A row per change: ms, rung before (-1: none), rung after, money."""
     net: MutableSequence[int]
     """Money that each closed trade has brought."""
+    guard: IntTable
+    """A row per limit that was reached: ms, which (see below); the first of them."""
 
 
 # -- places in a coin's row of whole numbers
@@ -313,6 +315,13 @@ RESULTS_KEPT = 500
 
 FILL_PLACES = 7
 TIER_PLACES = 4
+GUARD_PLACES = 2
+
+# -- limits
+
+DAILY_LOSS_GUARD = 0
+DRAWDOWN_GUARD = 1
+STREAK_GUARD = 2
 
 # -- why an order was sent, and what its two numbers are
 

@@ -94,16 +94,16 @@ def odds_of(
         rose=_chance(when[of.ROSE]) if math.isfinite(next_tier) else None,
         sank=_chance(when[of.SANK]),
         growth=(quantile(growth, 0.1), quantile(growth, 0.5), quantile(growth, 0.9)),
-        lost=_share(below, paths, math.nan),
+        lost=share_of(below, paths),
     )
 
 
 def _chance(row: Sequence[int]) -> Chance:
     came = sorted(int(value) for value in row if value)
-    return _share(len(came), len(row), quantile([float(value) for value in came], 0.5))
+    return share_of(len(came), len(row), quantile([float(value) for value in came], 0.5))
 
 
-def _share(count: int, of_all: int, median_trades: float) -> Chance:
+def share_of(count: int, of_all: int, median_trades: float = math.nan) -> Chance:
     """A share with Wilson's interval, which holds near 0 and 1 too."""
     share, z2 = count / of_all, Z_90 * Z_90
     middle = (share + z2 / (2 * of_all)) / (1 + z2 / of_all)

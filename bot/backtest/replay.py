@@ -127,7 +127,7 @@ def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int)
     What a call is handed costs more here than what it does: these get rows and single numbers.
     """
     total, rate, coin = book.total, book.rate, book.coin
-    mark_ms, mark, day_equity = book.mark_ms, book.mark, book.day_equity
+    mark_ms, mark, day_equity, reached = book.mark_ms, book.mark, book.day_equity, book.guard
     opens, lows, bids = market.opens, market.lows, market.bids
     coins, width, cash = market.coins, market.steps + 1, book.total[CASH]
     reads_record = terms.strategy == ALLOCATION or terms.exit_rule in (TRAIL, TRAIL_TIGHT)
@@ -145,7 +145,7 @@ def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int)
         measure(total, rate, mark_ms, mark, equity / paid_in, now_ms)
         if reads_record:
             note_record(total, now_ms)
-        latch(min_equity, daily_loss, most_drawdown, max_losses, total, rate, now_ms)
+        latch(min_equity, daily_loss, most_drawdown, max_losses, total, rate, reached, now_ms)
         if equity < rate[TIER_LOW] or equity >= rate[TIER_HIGH]:
             check_tier(terms, total, rate, book.tier_change, equity, money, now_ms)
         note_cycle(total, rate, day_equity, money, now_ms)

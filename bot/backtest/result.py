@@ -80,6 +80,10 @@ class BacktestRun:
     seconds: float
     kernel_seconds: float
     compiled: bool
+    market: Market
+    terms: Terms
+    book: Book
+    """What the account noted while it ran."""
 
 
 def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: Resample, looks: int = LOOKS) -> Result:
@@ -179,8 +183,13 @@ def hold_return(market: Market, terms: Terms) -> float:
 
 def matched_hold(market: Market, exposure: float) -> float:
     """Return of a share of equity in equal parts of the coins that have a price, set anew each day, without costs."""
+    return matched_hold_days(market, exposure)[-1] - 1.0
+
+
+def matched_hold_days(market: Market, exposure: float) -> list[float]:
+    """Growth factor of the same after each day, counted from the first bar; the last may be a part of one."""
     width, a_day = market.steps + 1, max(1, at.MS_PER_DAY // market.bar_ms)
-    growth = 1.0
+    growth, found = 1.0, []
     before = [int(market.opens[c * width]) for c in range(market.coins)]
     for first in range(0, market.steps, a_day):
         last = min(first + a_day, market.steps) - 1
@@ -192,7 +201,8 @@ def matched_hold(market: Market, exposure: float) -> float:
             before[c] = price or before[c]
         if changes:
             growth *= 1.0 + exposure * sum(changes) / len(changes)
-    return growth - 1.0
+        found.append(growth)
+    return found
 
 
 def _histories(returns: Sequence[float], *, kit: Kit, resample: Resample) -> dict[str, list[float]]:

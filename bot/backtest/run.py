@@ -20,6 +20,7 @@ FILLS_MOST_A_DAY = 12
 """Per coin: entries, sales and stops of a day; more than a decision a day can cause."""
 
 TIER_CHANGES_KEPT = 200
+GUARDS_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ def empty_book(market: Market, terms: Terms, kit: Kit, *, keeps: bool) -> Book:
         fill_note=kit.float_table(most, 2),
         tier_change=kit.int_table(TIER_CHANGES_KEPT, at.TIER_PLACES),
         net=kit.ints(trades),
+        guard=kit.int_table(GUARDS_KEPT, at.GUARD_PLACES),
     )
     for c in range(market.coins):
         book.coin[c][at.BAR] = book.coin[c][at.DECIDED] = -1

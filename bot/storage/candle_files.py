@@ -73,6 +73,8 @@ class CoinData:
     gaps: tuple[Gap, ...]
     """Gaps of the execution bars."""
     files: tuple[str, ...]
+    read: tuple[CandleFile, ...] = ()
+    """The same files, as they were read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,16 +246,17 @@ def _choose_timeframe(found: _Folder, asked: str | None, from_ms: int | None, to
 def _coin_data(found: _Folder, coin: str, file: CandleFile) -> CoinData:
     daily_file = found.file(coin, "1d")
     daily = CandleSeries("1d") if daily_file is None else daily_file.series
-    files = [file.path.name]
+    read = [file]
     if daily_file is not None and daily_file.path != file.path:
-        files.append(daily_file.path.name)
+        read.append(daily_file)
     return CoinData(
         coin=coin,
         quote=found.quotes[coin],
         execution=file.series,
         daily=_with_days_of(daily, file.series),
         gaps=file.gaps,
-        files=tuple(files),
+        files=tuple(one.path.name for one in read),
+        read=tuple(read),
     )
 
 

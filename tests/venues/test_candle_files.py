@@ -337,6 +337,10 @@ def test_daily_file_wins_and_hours_fill_only_what_it_lacks(tmp_path: Path) -> No
     assert found == [-2, -1, 0, 1, 2, 3]
     assert [candle.close for candle in data.daily.between(0, 6)] == [55, 55, 105, 55, 105, 105]
     assert data.files == ("x_BTC-USD_1h.csv", "x_BTC-USD_1d.csv")
+    assert [(file.path.name, len(file.series)) for file in data.read] == [
+        ("x_BTC-USD_1h.csv", 4 * 24),
+        ("x_BTC-USD_1d.csv", 3),
+    ]
 
 
 def test_execution_on_daily_candles_uses_them_for_decisions_too(tmp_path: Path) -> None:
