@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -11,12 +12,13 @@ from bot.backtest.compiled import is_available, is_cached
 from bot.backtest.result import LOOKS
 from bot.bootstrap import PAPER_ACCOUNTS
 from bot.bootstrap_backtest import run_backtest
-from bot.cli.env import settings_from
+from bot.cli.backtest_report import check_report, split_ms_of, write_report
+from bot.cli.env import current_time, settings_from
 from bot.cli.options import json_option
 from bot.cli.replay import end_ms_of, parse_equity, start_ms_of
 from bot.domain.errors import ConfigError
 from bot.settings_schema import configured_accounts
-from bot.storage.candle_files import open_source
+from bot.storage.candle_files import SourceData, open_source
 from bot.views.backtest_text import backtest_document, render_backtest
 from bot.views.status import json_text
 
@@ -49,6 +51,17 @@ HOW_TO_INSTALL = (
     default=None,
     help="How it is computed; the result is the same. Default: compiled from a million candles on.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write one HTML page with charts, that needs no network; 5 MB.",
+)
+@click.option(
+    "--split",
+    metavar="DATE",
+    help="With --report: first day that is out of sample. Default: 2025-01-01, as the defaults were chosen before.",
+)
 @json_option
 def backtest(
     *,
@@ -61,6 +74,8 @@ def backtest(
     timeframe: str | None,
     looks: int,
     compiled: bool | None,
+    report: Path | None,
+    split: str | None,
     as_json: bool,
 ) -> None:
     r"""Run one account over candle files and say what came of it, with ranges.
@@ -72,6 +87,9 @@ def backtest(
       python bot.py backtest FOLDER --from 2022-01-01 --equity 250 --venue kraken
     """
     settings = settings_from()
+    split_ms = split_ms_of(split, report)
+    if report is not None:
+        check_report(report)
     amount = parse_equity(equity) if equity is not None else settings.paper_equity
     start_ms, end_ms = start_ms_of(from_text), end_ms_of(to_text)
     if start_ms is not None and end_ms is not None and start_ms >= end_ms:
@@ -79,23 +97,33 @@ def backtest(
     data = open_source(folder, source, settings.trade_only, timeframe=timeframe, from_ms=start_ms, to_ms=end_ms)
     for note in data.notes():
         click.echo(note, err=True)
-    if compiled is None:
-        compiled = is_available() and sum(len(of.execution) for of in data.coins.values()) >= COMPILED_FROM
-    if compiled and not is_available():
-        raise ConfigError(f"--compiled needs packages that are not installed here; {HOW_TO_INSTALL}")
-    if compiled and not is_cached():
-        click.echo("Compiling, once and for about a minute; from then on it starts at once.", err=True)
-    run = run_backtest(
+    run_over = partial(
+        run_backtest,
         settings,
-        data=data,
         account=venue.lower() if venue is not None else configured_accounts(settings)[0],
         equity=amount,
         looks=looks,
-        compiled=compiled,
+        compiled=_is_compiled(compiled, data),
         clock=perf_counter,
     )
+    run = run_over(data=data)
+    if report is not None:
+        write_report(
+            report, run, data=data, split_ms=split_ms, again=lambda part: run_over(data=part), now=current_time()
+        )
     if as_json:
         click.echo(json_text(backtest_document(run)))
         return
     for line in render_backtest(run):
         click.echo(line)
+
+
+def _is_compiled(asked: bool | None, data: SourceData) -> bool:
+    """Whether the compiled form computes. Raises ConfigError where it is asked for and not there."""
+    if asked is None:
+        asked = is_available() and sum(len(of.execution) for of in data.coins.values()) >= COMPILED_FROM
+    if asked and not is_available():
+        raise ConfigError(f"--compiled needs packages that are not installed here; {HOW_TO_INSTALL}")
+    if asked and not is_cached():
+        click.echo("Compiling, once and for about a minute; from then on it starts at once.", err=True)
+    return asked

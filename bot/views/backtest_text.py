@@ -15,6 +15,7 @@ from bot.views.text import money, percent
 
 MODE = "BACKTEST"
 INSUFFICIENT = f"insufficient: fewer than {ENOUGH_TRADES} trades"
+LAST_LINE = "Ranges are 90 %. Past prices say nothing certain about future ones; costs of a server are not in it."
 PERCENTS = {"cagr": "cagr_pct", "cvar95": "cvar95_pct"}
 """Statistics that are fractions inside and percent outside."""
 
@@ -84,48 +85,72 @@ def backtest_document(run: BacktestRun) -> dict[str, Any]:
 
 def render_backtest(run: BacktestRun) -> Iterator[str]:
     """The run in words."""
-    result, of = run.result, run.result.statistics
-    fees = f"{float(run.fees.maker_frac) * 100:g} % maker, {float(run.fees.taker_frac) * 100:g} % taker"
-    yield (
-        f"BACKTEST on {run.source} candles ({run.timeframe}), {_moment(run.start_ms)[:10]} to "
-        f"{_moment(run.end_ms - 1)[:10]}: recorded prices, simulated orders, nothing real."
-    )
-    yield f"Account         {run.account}, {fees}; {', '.join(run.coins)}"
-    change = (result.end_equity / result.start_equity - 1) * 100
-    yield f"Equity          {money(result.start_equity)} -> {money(result.end_equity)}  {percent(change, signed=True)}"
-    yield f"A year          {_between(of['cagr'], 100, ' %')}"
-    under_water = of["time_under_water_days"].value
-    yield f"Worst drawdown  {percent(result.drawdown * 100)}; longest under water {under_water:.0f} days"
-    yield f"Worst days      {_between(of['cvar95'], 100, ' %')}: mean of the worst 5 %"
-    yield f"Sharpe          {_between(of['sharpe'], 1, '')}; Sortino {_between(of['sortino'], 1, '')}"
-    yield f"Calmar          {_between(of['calmar'], 1, '')}"
-    yield f"Luck            {_luck(of)}"
-    yield f"Orders          {result.orders} sent, {result.trades} trades closed, {result.wins} won"
-    yield f"Fees            {money(result.fees_usd)}"
-    yield f"A trade         {_trades(of)}"
-    yield f"In coins        {percent(result.exposure * 100)} of equity on average"
-    yield (
-        f"Just holding    {percent(result.hold * 100, signed=True)} for all of it in equal parts, "
-        f"{percent(result.matched_hold * 100, signed=True)} with as much in coins each day as the bot on average"
-    )
-    yield f"Longest idle    {result.longest_idle_days:.0f} days without a fill"
-    for ms, before, after, equity in result.tier_changes:
-        arrow = f"{_tier(before) or UNRANKED.name} -> {_tier(after)}"
-        yield f"Tier            {_moment(ms)[:10]}  {arrow} at {money(equity)}"
+    result = run.result
+    yield first_line(run)
+    for label, text in headline(run):
+        yield f"{label:<15} {text}"
+    for day, text in tier_words(run):
+        yield f"Tier            {day}  {text}"
     for name, count in sorted(result.refusals.items(), key=lambda item: -item[1]):
         yield f"Refused         {count:5d} x {name}"
     for name, count in sorted(result.guards.items()):
         yield f"Guard           {count:5d} x {name}"
+    yield f"Computed        {computed(run)}"
+    yield LAST_LINE
+
+
+def first_line(run: BacktestRun) -> str:
+    """What was run, and that it is simulated."""
+    return (
+        f"BACKTEST on {run.source} candles ({run.timeframe}), {_moment(run.start_ms)[:10]} to "
+        f"{_moment(run.end_ms - 1)[:10]}: recorded prices, simulated orders, nothing real."
+    )
+
+
+def headline(run: BacktestRun) -> Iterator[tuple[str, str]]:
+    """The numbers of a run as pairs of label and text."""
+    result, of = run.result, run.result.statistics
+    fees = f"{float(run.fees.maker_frac) * 100:g} % maker, {float(run.fees.taker_frac) * 100:g} % taker"
+    yield "Account", f"{run.account}, {fees}; {', '.join(run.coins)}"
+    change = (result.end_equity / result.start_equity - 1) * 100
+    yield "Equity", f"{money(result.start_equity)} -> {money(result.end_equity)}  {percent(change, signed=True)}"
+    yield "A year", between(of["cagr"], 100, " %")
+    under_water = of["time_under_water_days"].value
+    yield "Worst drawdown", f"{percent(result.drawdown * 100)}; longest under water {under_water:.0f} days"
+    yield "Worst days", f"{between(of['cvar95'], 100, ' %')}: mean of the worst 5 %"
+    yield "Sharpe", f"{between(of['sharpe'], 1, '')}; Sortino {between(of['sortino'], 1, '')}"
+    yield "Calmar", between(of["calmar"], 1, "")
+    yield "Luck", _luck(of)
+    yield "Orders", f"{result.orders} sent, {result.trades} trades closed, {result.wins} won"
+    yield "Fees", money(result.fees_usd)
+    yield "A trade", _trades(of)
+    yield "In coins", f"{percent(result.exposure * 100)} of equity on average"
+    yield (
+        "Just holding",
+        f"{percent(result.hold * 100, signed=True)} for all of it in equal parts, "
+        f"{percent(result.matched_hold * 100, signed=True)} with as much in coins each day as the bot on average",
+    )
+    yield "Longest idle", f"{result.longest_idle_days:.0f} days without a fill"
+
+
+def tier_words(run: BacktestRun) -> Iterator[tuple[str, str]]:
+    """Day and text of each change of tier."""
+    for ms, before, after, equity in run.result.tier_changes:
+        yield _moment(ms)[:10], f"{_tier(before) or UNRANKED.name} -> {_tier(after)} at {money(equity)}"
+
+
+def computed(run: BacktestRun) -> str:
+    """How much was computed, and how fast."""
     form = "compiled" if run.compiled else "plain Python"
     speed = run.candles / run.kernel_seconds if run.kernel_seconds > 0 else 0.0
-    yield (
-        f"Computed        {run.candles:,} candles, {result.decisions:,} decisions in {run.kernel_seconds:.3f} s "
+    return (
+        f"{run.candles:,} candles, {run.result.decisions:,} decisions in {run.kernel_seconds:.3f} s "
         f"({speed:,.0f} candles a second, {form}); {run.seconds:.1f} s in all"
     )
-    yield "Ranges are 90 %. Past prices say nothing certain about future ones; costs of a server are not in it."
 
 
-def _between(estimate: Estimate, factor: float, unit: str) -> str:
+def between(estimate: Estimate, factor: float, unit: str) -> str:
+    """An estimate with its range and what it rests on, or why there is none."""
     if math.isnan(estimate.value):
         if estimate.n < ENOUGH_DAYS:
             return f"insufficient: fewer than {ENOUGH_DAYS} days ({estimate.n})"
@@ -138,7 +163,7 @@ def _between(estimate: Estimate, factor: float, unit: str) -> str:
 
 def _luck(of: dict[str, Estimate]) -> str:
     if math.isnan(of["psr"].value):
-        return _between(of["psr"], 1, "")
+        return between(of["psr"], 1, "")
     sure, after = _sure(of["psr"].value), _sure(of["dsr"].value)
     return f"{sure} sure that the Sharpe ratio is above 0; {after} after the rules that were tried before"
 
