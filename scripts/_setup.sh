@@ -35,6 +35,23 @@ apt_line() {
     printf '%s' "    ${sudo}apt-get update && ${sudo}apt-get install --yes $*"
 }
 
+# need PROGRAM PACKAGE...     installs Debian packages where the program is missing; fails where it cannot.
+need() {
+    local program="$1"
+    shift
+    if command -v "$program" >/dev/null; then
+        return
+    fi
+    if [[ "$(id --user)" -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "This needs $program. On Debian this installs it:
+$(apt_line "$@")"
+    fi
+    say "Installing $program ..."
+    { apt-get update --quiet --quiet &&
+        DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes --no-install-recommends "$@"; } >&2 ||
+        fail "$program could not be installed. Is the network there? Then run the same command again."
+}
+
 # Full version of a Python, such as 3.11.2; fails where it cannot run.
 version_of() {
     "$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null

@@ -281,5 +281,5 @@ def test_lint_without_systemd_and_a_way_to_install_it_fails(clone: Path, user: i
     (programs / "dirname").symlink_to(shutil.which("dirname") or "")
     run = lint(clone, str(programs))
     assert run.returncode == 1
-    assert run.stderr.startswith("The units cannot be examined without systemd-analyze.")
+    assert run.stderr.startswith("This needs systemd-analyze.")
     assert "apt-get install --yes systemd" in run.stderr
