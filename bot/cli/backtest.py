@@ -55,7 +55,7 @@ HOW_TO_INSTALL = (
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Also write one HTML page with charts, that needs no network; 5 MB.",
+    help="Also write one HTML page with charts, that needs no network; 5 to 6 MB.",
 )
 @click.option(
     "--split",

@@ -118,7 +118,7 @@ def page_of(report: Report) -> dict[str, Any]:
     run = report.run
     course, fills = course_of(run.market, run.terms, run.book), fills_of(run.book)
     held = held_of(run.market, run.terms, run.result.exposure)
-    fan = _fan(course, run.terms.max_drawdown)
+    fan, years = _fan(course, run.terms.max_drawdown), month_rows(course)
     drawn = {
         "equity": charts.equity_chart(run, course, held),
         "drawdown": charts.drawdown_chart(course, run.terms.max_drawdown),
@@ -150,8 +150,9 @@ def page_of(report: Report) -> dict[str, Any]:
         "coins": coins,
         "fills": [_fill_row(list(report.data.coins), fill) for fill in fills[:FILLS_SHOWN]],
         "fills_in_all": len(fills),
-        "months": MONTHS,
-        "years": month_rows(course),
+        "names": MONTHS,
+        "months": [month for month in range(len(MONTHS)) if any(cells[month] for _, cells, _ in years)],
+        "years": years,
         "fees": _fee_words(run),
         "fan": None if fan is None else _fan_words(fan, run),
         "too_few_days": between(run.result.statistics["cvar95"], 100, " %"),

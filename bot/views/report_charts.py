@@ -26,6 +26,7 @@ Chart = dict[str, Any]
 """``data`` and ``layout``; what all charts have in common the page adds."""
 
 STOPS = (at.WHY_STOP, at.WHY_AT_STOP, at.WHY_BELOW_STOP)
+DOLLARS = {"tickformat": "$,~f", "hoverformat": "$,.2f"}
 FINE_TICKS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
 COARSE_TICKS = (1.0, 2.0, 5.0)
 TICKS_ENOUGH, TICKS_MOST = 4, 8
@@ -108,8 +109,8 @@ def tier_chart(run: BacktestRun, course: Course) -> Chart:
         words.append(
             {
                 "xref": "paper",
-                "x": 0.01,
-                "xanchor": "left",
+                "x": 0.99,
+                "xanchor": "right",
                 "y": bottom,
                 "yanchor": "bottom",
                 "text": f"{html.escape(tier.name)} from {money(tier.min_equity, digits=0)}",
@@ -128,7 +129,7 @@ def tier_chart(run: BacktestRun, course: Course) -> Chart:
         "y": [round(equity, 2) for *_, equity in changes],
         "marker": {"symbol": "diamond", "size": 10, "color": "@orange", "line": {"width": 1, "color": "@ink"}},
     }
-    axis = {"tickprefix": "$", "hoverformat": ",.2f", "range": [low, high]}
+    axis = DOLLARS | {"range": [low, high]}
     data = [line("Equity", course.at_ms, course.equity, "@blue"), marks]
     return {"data": data, "layout": {"yaxis": axis, "shapes": shapes, "annotations": words}}
 
@@ -140,7 +141,8 @@ def trade_chart(coin: str, days: CandleSeries, fills: Sequence[Fill], start_ms: 
     candles = {
         "type": "candlestick",
         "name": f"{coin}, daily",
-        "x": [chart_time(days.times[i])[:10] for i in places],
+        "x": [chart_time(days.times[i] + at.MS_PER_DAY // 2) for i in places],  # among the fills of the day
+        "xhoverformat": "%Y-%m-%d",
         "open": opens,
         "high": highs,
         "low": lows,
@@ -154,10 +156,10 @@ def trade_chart(coin: str, days: CandleSeries, fills: Sequence[Fill], start_ms: 
         ("Stopped", "x", "@red", [fill for fill in fills if not fill.buys and fill.why in STOPS]),
     )
     marks = [_marks(coin, name, symbol, colour, some) for name, symbol, colour, some in kinds if some]
-    axis: dict[str, Any] = {"type": "log" if _is_wide(lows, highs) else "linear", "tickprefix": "$"}
+    axis: dict[str, Any] = {"type": "log" if _is_wide(lows, highs) else "linear", **DOLLARS}
     if axis["type"] == "log":
         ticks = log_ticks(min(lows), max(highs))
-        axis |= {"tickvals": ticks, "ticktext": [f"${tick:,.10g}" for tick in ticks], "tickprefix": ""}
+        axis |= {"tickvals": ticks, "ticktext": [f"${tick:,.10g}" for tick in ticks]}
     return {"data": [candles, *marks], "layout": {"yaxis": axis, "xaxis": {"rangeslider": {"visible": False}}}}
 
 
@@ -181,7 +183,7 @@ def fees_chart(run: BacktestRun, course: Course) -> Chart:
         line("After fees", course.at_ms, net, "@blue", width=2.5),
         line("Fees paid", course.at_ms, course.fees_usd, "@red", dash="dot"),
     ]
-    return {"data": data, "layout": {"yaxis": {"tickprefix": "$", "hoverformat": ",.2f"}}}
+    return {"data": data, "layout": {"yaxis": DOLLARS}}
 
 
 def fan_chart(fan: Fan, start: float) -> Chart:
@@ -210,7 +212,7 @@ def fan_chart(fan: Fan, start: float) -> Chart:
         edge(0.50, name="Median", line={"width": 2.5, "color": "@ink"}),
     ]
     axis = {"type": "linear", "ticksuffix": " d", "range": [0, fan.days]}
-    return {"data": data, "layout": {"yaxis": {"tickprefix": "$"}, "xaxis": axis}}
+    return {"data": data, "layout": {"yaxis": DOLLARS, "xaxis": axis}}
 
 
 def line(
