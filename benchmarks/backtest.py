@@ -10,7 +10,6 @@ plain Python. Both forms of the kernel run on the same candles, in this process.
 
 from __future__ import annotations
 
-import random
 import statistics
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from candles import write_candles
 from measure import PYTHON, ROOT, measure, report
 
 sys.path.insert(0, str(ROOT))
@@ -32,33 +32,8 @@ from bot.storage.candle_files import open_source
 
 FIRST, LAST = "2023-01-01", "2023-12-31"
 FIRST_MS = 1_672_531_200_000
-STEP_MS, DAY_MS = 300_000, 86_400_000
-WARM_UP_DAYS = 400
-PRICES = {"BTC": 30_000.0, "ETH": 2_000.0, "SOL": 100.0}
 STRATEGIES = ("allocation", "breakout")
 COMPILED_LEAST, PLAIN_LEAST = 20e6, 200e3
-
-
-def write_candles(folder: Path) -> None:
-    """Random walks that move together, with trends of some weeks: what the strategies were made for."""
-    chance = random.Random(2023)  # noqa: S311 - prices, no secrets
-    drifts = [chance.choice((0.004, 0.002, -0.003)) for _ in range(60)]
-    for coin, price in PRICES.items():
-        own = random.Random(coin)  # noqa: S311
-        rows, days = ["timestamp,open,high,low,close,volume"], ["timestamp,open,high,low,close,volume"]
-        last = price
-        for day in range(-WARM_UP_DAYS, 365):
-            drift = drifts[(day + WARM_UP_DAYS) // 14] / 288
-            opening, high, low = last, 0.0, 1e12
-            for bar in range(288):
-                first, last = last, max(1.0, round(last * (1 + own.gauss(drift, 0.0018)), 2))
-                top, bottom = round(max(first, last) * 1.0004, 2), round(min(first, last) * 0.9996, 2)
-                high, low = max(high, top), min(low, bottom)
-                if day >= 0:
-                    rows.append(f"{FIRST_MS + day * DAY_MS + bar * STEP_MS},{first},{top},{bottom},{last},1.0")
-            days.append(f"{FIRST_MS + day * DAY_MS},{opening},{high},{low},{last},288.0")
-        (folder / f"binance_{coin}-USDT_5m.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-        (folder / f"binance_{coin}-USDT_1d.csv").write_text("\n".join(days) + "\n", encoding="utf-8")
 
 
 def timed(run: Callable[[], Any], runs: int) -> tuple[float, Any]:
@@ -95,7 +70,7 @@ def main() -> None:
     good = True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_candles(folder)
+        write_candles(folder, timeframe="5m", first_ms=FIRST_MS, days=365, bars_a_day=288)
         # The processes first: one that is started by a large process counts its memory as its own.
         for strategy in STRATEGIES:
             command = [PYTHON, str(ROOT / "bot.py"), "--set", f"STRATEGY={strategy}", "backtest", str(folder)]
