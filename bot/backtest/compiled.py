@@ -22,6 +22,8 @@ SOURCES = ("backtest", "decide")
 PACKAGE = "bot."
 KEPT_BESIDE = 1
 """Folders of compiled code beside the present one: some 20 MB each."""
+SMALL = 130
+"""Instructions of a function that is put into its callers."""
 
 
 def is_available() -> bool:
@@ -72,7 +74,10 @@ def _compile(function: Callable[..., Any], done: dict[Callable[..., Any], Any], 
     plain = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     plain.__module__ = function.__module__
     plain.__qualname__ = function.__qualname__
-    done[function] = numba.njit(cache=kept, error_model="python")(plain)
+    # What a call is handed, the whole account, costs more than what a small function does: these are put into their
+    # callers, which takes almost half of a run's time away. The large ones would take minutes to compile there.
+    is_small = sum(1 for _ in dis.get_instructions(function)) <= SMALL
+    done[function] = numba.njit(cache=kept, error_model="python", forceinline=is_small)(plain)
     return done[function]
 
 
@@ -81,8 +86,8 @@ def _globals_of(function: FunctionType) -> set[str]:
     return {str(step.argval) for step in dis.get_instructions(function) if step.opname == "LOAD_GLOBAL"}
 
 
-def _cache_folder() -> Path:
-    """One folder per state of the sources and the compiler."""
+def source_digest() -> str:
+    """Tell states of the sources and the compiler apart."""
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parents[1]
     for room in SOURCES:
@@ -94,5 +99,10 @@ def _cache_folder() -> Path:
         except PackageNotFoundError:
             continue
     digest.update(platform.python_version().encode())
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder() -> Path:
+    """One folder per state of the sources and the compiler."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118 - raises nothing
-    return Path(home) / "micro-capital-bot" / digest.hexdigest()[:16]
+    return Path(home) / "micro-capital-bot" / source_digest()
