@@ -211,6 +211,16 @@ def mean_estimate(values: Sequence[float]) -> Estimate:
     return Estimate(of.mean, of.n, of.mean - width, of.mean + width)
 
 
+def share_estimate(count: int, of_all: int) -> Estimate:
+    """A share with Wilson's interval, which holds near 0 and 1 too; NaN of nothing."""
+    if of_all == 0:
+        return Estimate(math.nan, 0, math.nan, math.nan)
+    share, z2 = count / of_all, Z_90 * Z_90
+    middle = (share + z2 / (2 * of_all)) / (1 + z2 / of_all)
+    width = Z_90 * math.sqrt(share * (1 - share) / of_all + z2 / (4 * of_all * of_all)) / (1 + z2 / of_all)
+    return Estimate(share, of_all, max(0.0, middle - width), min(1.0, middle + width))
+
+
 def quantile(ordered: Sequence[float], share: float) -> float:
     """Value at a share of ascending values, between two of them in proportion; NaN without values."""
     if not ordered:

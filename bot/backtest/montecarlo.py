@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from bot.backtest import paths as of
 from bot.backtest.market import Kit
-from bot.backtest.metrics import Z_90, quantile
+from bot.backtest.metrics import quantile, share_estimate
 from bot.domain.errors import ConfigError
 
 BLOCK_TRADES = 5.0
 """Mean length of a block of own trades, so that streaks stay what they are."""
 TWO_OUTCOMES = 10_000
 """Places of a list that holds wins and losses in their shares: a hundredth of a percent."""
-WALKED_AT_ONCE = 1_000
+WALKED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def odds_of(
     kit: Kit,
     walk: Callable[..., None],
 ) -> Odds:
-    """Walk the paths and count; ``walk`` is the plain or the compiled form of ``walk_paths``.
+    """Walk the paths and count; ``walk`` is ``walk_paths`` or ``walk_paths_at_once``.
 
     Raises ConfigError where a trade could cost everything: then there is no path on.
     """
@@ -104,8 +104,6 @@ def _chance(row: Sequence[int]) -> Chance:
 
 
 def share_of(count: int, of_all: int, median_trades: float = math.nan) -> Chance:
-    """A share with Wilson's interval, which holds near 0 and 1 too."""
-    share, z2 = count / of_all, Z_90 * Z_90
-    middle = (share + z2 / (2 * of_all)) / (1 + z2 / of_all)
-    width = Z_90 * math.sqrt(share * (1 - share) / of_all + z2 / (4 * of_all * of_all)) / (1 + z2 / of_all)
-    return Chance(share=share, low=max(0.0, middle - width), high=min(1.0, middle + width), median_trades=median_trades)
+    """A share with its interval."""
+    share = share_estimate(count, of_all)
+    return Chance(share=share.value, low=share.low, high=share.high, median_trades=median_trades)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import click
 
-from bot.backtest.compiled import compiled, is_available
 from bot.backtest.market import Kit
 from bot.backtest.metrics import ENOUGH_TRADES
 from bot.backtest.montecarlo import BLOCK_TRADES, odds_of, two_outcomes
-from bot.backtest.paths import walk_paths
+from bot.backtest.paths import walk_paths, walk_paths_at_once
 from bot.cli.env import settings_from
 from bot.cli.options import chosen_mode, json_option, mode_option, nothing_recorded_is_3
 from bot.cli.size import reads
@@ -21,8 +21,8 @@ from bot.views.folders import find_place
 from bot.views.montecarlo_text import Question, montecarlo_document, read_own_results, render_montecarlo
 from bot.views.status import json_text
 
-WORK_COMPILED = 2_000_000
-"""Trades on all paths: plain Python takes a second for so many."""
+WORK_AT_ONCE = 100_000
+"""Trades on all paths: plain Python takes as long for so many as numpy to be imported."""
 
 
 @click.command()
@@ -105,7 +105,7 @@ def montecarlo(
         about=about,
         per_year=per_year if per_year is not None else yearly,
     )
-    fast = is_available() and paths * count > WORK_COMPILED
+    fast = find_spec("numpy") is not None and paths * count > WORK_AT_ONCE
     odds = odds_of(
         changes,
         block=block,
@@ -117,7 +117,7 @@ def montecarlo(
         drawdown_limit=question.drawdown_limit,
         seed=seed,
         kit=Kit(compiled=fast),
-        walk=compiled(walk_paths) if fast else walk_paths,
+        walk=walk_paths_at_once if fast else walk_paths,
     )
     if as_json:
         click.echo(json_text(montecarlo_document(question, odds)))

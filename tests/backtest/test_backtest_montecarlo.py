@@ -10,7 +10,7 @@ import pytest
 from bot.backtest import paths as of
 from bot.backtest.market import Kit
 from bot.backtest.montecarlo import Odds, odds_of, two_outcomes
-from bot.backtest.paths import walk_paths
+from bot.backtest.paths import walk_paths, walk_paths_at_once
 from bot.domain.errors import ConfigError
 
 KIT = Kit(compiled=False)
@@ -94,6 +94,29 @@ def test_paths_do_not_depend_on_how_they_are_chunked() -> None:
     walk_paths([0.1, -0.1], 2, 1.0, 40, 100.0, 250.0, 13.2, 0.12, 5, 0, 30, [[0] * 30 for _ in range(5)], whole)
     assert final == whole
     assert len(set(final)) > 10
+
+
+@pytest.mark.parametrize("block", [1.0, 1.5, 5.0])
+@pytest.mark.parametrize("seed", [0, 1, 999_999])
+def test_numpy_walks_the_same_paths(block: float, seed: int) -> None:
+    """To the last bit, with every event among them."""
+    changes = [0.3, -0.25, 0.05, -0.1, 0.2, -0.2, 0.01]
+    asked: dict[str, Any] = {"block": block, "seed": seed, "trades": 60, "paths": 700}
+    plain = odds(changes, **asked)
+    fast = odds(changes, **asked, kit=Kit(compiled=True), walk=walk_paths_at_once)
+    assert repr(fast) == repr(plain)
+    assert plain.rose is not None
+    assert min(chance.share for chance in (plain.doubled, plain.halved, plain.fell, plain.rose, plain.sank)) > 0.0
+
+
+def test_numpy_paths_do_not_depend_on_how_they_are_chunked() -> None:
+    kit = Kit(compiled=True)
+    changes, when, final = kit.float_row([0.1, -0.1]), kit.int_table(of.EVENTS, 30), kit.floats(30)
+    for first, count in ((0, 7), (7, 20), (27, 3)):
+        walk_paths_at_once(changes, 2, 1.0, 40, 100.0, 250.0, 13.2, 0.12, 5, first, count, when, final)
+    whole = [0.0] * 30
+    walk_paths([0.1, -0.1], 2, 1.0, 40, 100.0, 250.0, 13.2, 0.12, 5, 0, 30, [[0] * 30 for _ in range(5)], whole)
+    assert list(final) == whole
 
 
 def test_shares_are_those_that_were_asked_for() -> None:
