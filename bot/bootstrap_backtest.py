@@ -21,6 +21,7 @@ from bot.domain.instrument import Instrument
 from bot.domain.market import MAJOR_COINS, TIMEFRAME_MS
 from bot.domain.modes import ExitRule, Strategy, TradingMode
 from bot.engine.config import EngineConfig
+from bot.engine.history import SignalRules
 from bot.scaling.ladder import SCALING_TIERS, activation_equity
 from bot.settings_schema import Settings
 from bot.storage.candle_files import SourceData
@@ -127,7 +128,7 @@ class Prepared:
 
     def between(self, from_ms: int, to_ms: int) -> Prepared:
         """Return the same account over a part of the candles; all that lies before it is warm-up."""
-        market = _market(self.data, self.terms, from_ms=from_ms, to_ms=to_ms, kit=self.kit)
+        market = market_between(self.data, self.terms, start_ms=from_ms, end_ms=to_ms, kit=self.kit)
         candles = sum(of.execution.count_within(from_ms, to_ms) for of in self.data.coins.values())
         return replace(self, market=market, candles=candles)
 
@@ -145,16 +146,7 @@ def prepared(
 
     Raises ConfigError where the settings or the candles do not fit.
     """
-    config = engine_config_of(
-        settings,
-        mode=TradingMode.REPLAY,
-        coins=tuple(data.coins),
-        accounts=(account,),
-        bar_source=data.source,
-        poll_s=TIMEFRAME_MS[data.timeframe] / 1000,
-        snapshot_every_cycles=1_000,
-        not_traded=data.missing,
-    )
+    config = _config_of(settings, data, account)
     return prepared_as(config, settings, data=data, account=account, equity=equity, compiled=compiled, fees=fees)
 
 
@@ -169,24 +161,10 @@ def prepared_as(
     fees: FeeSchedule | None = None,
 ) -> Prepared:
     """Put candles and an engine's configuration into that form."""
-    kit = Kit(compiled=compiled)
     fees = paper_fees(account, settings) if fees is None else fees
-    terms = terms_of(
-        config,
-        paper_instruments(account, config.coins),
-        fees,
-        account=account,
-        half_spread_frac=settings.paper_half_spread_bps / 10_000,
-        equity=equity,
-    )
-    market = _market(data, terms, from_ms=data.from_ms, to_ms=data.to_ms, kit=kit)
-    signals = signals_of(
-        {coin: of.daily for coin, of in data.coins.items()},
-        kit=kit,
-        weights=config.signals.weights,
-        regime=config.signals.regime,
-        fold=compiled_fold() if kit.compiled else fold_signals,
-    )
+    terms = _terms_as(config, settings, account=account, equity=equity, fees=fees)
+    signals, kit = signals_from(data, config.signals, compiled=compiled)
+    market = market_between(data, terms, start_ms=data.from_ms, end_ms=data.to_ms, kit=kit)
     return Prepared(
         market=market,
         signals=signals,
@@ -198,9 +176,16 @@ def prepared_as(
     )
 
 
-def _market(data: SourceData, terms: Terms, *, from_ms: int, to_ms: int, kit: Kit) -> Market:
+def terms_from(settings: Settings, *, data: SourceData, account: str, equity: Decimal) -> Terms:
+    """Say in the backtest's numbers on what terms an account of these settings trades. Raises ConfigError."""
+    config, fees = _config_of(settings, data, account), paper_fees(account, settings)
+    return _terms_as(config, settings, account=account, equity=equity, fees=fees)
+
+
+def market_between(data: SourceData, terms: Terms, *, start_ms: int, end_ms: int, kit: Kit) -> Market:
+    """Put the execution bars within a range on one grid. Raises ConfigError where it holds no whole one."""
     bar_ms = TIMEFRAME_MS[data.timeframe]
-    start_ms, end_ms = -(-from_ms // bar_ms) * bar_ms, to_ms // bar_ms * bar_ms
+    start_ms, end_ms = -(-start_ms // bar_ms) * bar_ms, end_ms // bar_ms * bar_ms
     if start_ms >= end_ms:
         raise ConfigError(f"the range holds no whole bar of {data.timeframe}; choose a longer one")
     return market_of(
@@ -212,6 +197,43 @@ def _market(data: SourceData, terms: Terms, *, from_ms: int, to_ms: int, kit: Ki
         tick_cents=terms.tick_cents,
         half_spread=terms.half_spread,
         kit=kit,
+    )
+
+
+def signals_from(data: SourceData, rules: SignalRules, *, compiled: bool) -> tuple[Signals, Kit]:
+    """Fold the daily bars of the whole history, and say how tables and rows are made."""
+    kit = Kit(compiled=compiled)
+    signals = signals_of(
+        {coin: of.daily for coin, of in data.coins.items()},
+        kit=kit,
+        weights=rules.weights,
+        regime=rules.regime,
+        fold=compiled_fold() if compiled else fold_signals,
+    )
+    return signals, kit
+
+
+def _terms_as(config: EngineConfig, settings: Settings, *, account: str, equity: Decimal, fees: FeeSchedule) -> Terms:
+    return terms_of(
+        config,
+        paper_instruments(account, config.coins),
+        fees,
+        account=account,
+        half_spread_frac=settings.paper_half_spread_bps / 10_000,
+        equity=equity,
+    )
+
+
+def _config_of(settings: Settings, data: SourceData, account: str) -> EngineConfig:
+    return engine_config_of(
+        settings,
+        mode=TradingMode.REPLAY,
+        coins=tuple(data.coins),
+        accounts=(account,),
+        bar_source=data.source,
+        poll_s=TIMEFRAME_MS[data.timeframe] / 1000,
+        snapshot_every_cycles=1_000,
+        not_traded=data.missing,
     )
 
 

@@ -89,8 +89,7 @@ class BacktestRun:
 def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: Resample, looks: int = LOOKS) -> Result:
     """Sum up a run."""
     total, rate = book.total, book.rate
-    seen = int(total[at.DAYS_SEEN])
-    equities = [terms.equity_usd, *(float(value) for value in book.day_equity[:seen] if not math.isnan(value))]
+    equities = daily_equities(terms, book)
     nets = [int(money) / at.MONEY_UNITS for money in book.net[: int(total[at.CLOSED])]]
     results = [float(value) for value in book.result[: int(total[at.RESULTS])]]
     names, refusals = refusal_names(), {}
@@ -123,6 +122,12 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
         matched_hold=matched_hold(market, float(rate[at.EXPOSURE_SUM] / rate[at.CYCLES])),
         statistics=statistics_of(equities, nets, results, kit=kit, resample=resample, looks=looks),
     )
+
+
+def daily_equities(terms: Terms, book: Book) -> list[float]:
+    """Equity at the end of each UTC day that had a cycle, the start before them."""
+    days = book.day_equity[: int(book.total[at.DAYS_SEEN])]
+    return [terms.equity_usd, *(float(value) for value in days if not math.isnan(value))]
 
 
 def statistics_of(

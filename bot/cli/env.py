@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 
@@ -15,12 +17,12 @@ from bot.settings_schema import Settings
 ENV_FILE = Path(".env")
 
 
-def settings_from() -> Settings:
-    """Read the settings from --set, environment and ./.env. Raises ConfigError listing all problems."""
+def settings_from(changes: Mapping[str, str] = MappingProxyType({})) -> Settings:
+    """Read the settings from ``changes``, --set, environment and ./.env. Raises ConfigError listing all problems."""
     context = click.get_current_context(silent=True)
     overrides = context.find_root().obj if context is not None else None
     env_file = ENV_FILE if ENV_FILE.exists() else None
-    return load_settings(env_file=env_file, environ=os.environ, overrides=overrides or {})
+    return load_settings(env_file=env_file, environ=os.environ, overrides={**(overrides or {}), **changes})
 
 
 def settings_for_looking() -> Settings:

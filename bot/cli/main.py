@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "costs": ("bot.cli.costs:costs", "Which coins an equity can trade, and what that costs."),
         "backtest": ("bot.cli.backtest:backtest", "What these settings would have done, with ranges."),
         "whatif": ("bot.cli.whatif:whatif", "What a year of this account would have come to, from many starts."),
+        "optimize": ("bot.cli.optimize:optimize", "Whether other settings would have done better, and still do."),
+        "walkforward": ("bot.cli.walkforward:walkforward", "What choosing the best settings anew would have brought."),
         "montecarlo": ("bot.cli.montecarlo:montecarlo", "How likely it is to double, to halve, to reach a tier."),
         "download": ("bot.cli.download:download", "Public candles into files, for backtests."),
         "config": ("bot.cli.read:config", "Every setting, its value and where it came from."),

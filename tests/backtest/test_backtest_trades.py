@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from backtest_cases import CASES, LOW_FEES
 from backtest_rig import DATA, assert_same, by_backtest, by_engine, settings_of
+from sweep_rig import bench, searched
 
 from bot.cli.replay import end_ms_of, start_ms_of
 from bot.storage.candle_files import open_source
@@ -57,6 +58,11 @@ def test_compiled_form_does_what_the_plain_one_does(tmp_path: Path) -> None:
         plain = by_backtest(settings, config, data, account=case.account, equity=case.equity)
         compiled = by_backtest(settings, config, data, account=case.account, equity=case.equity, compiled=True)
         assert compiled == plain
+    found = [
+        searched(bench(), workers=workers, compiled=is_compiled) for workers, is_compiled in ((1, False), (2, True))
+    ]
+    assert repr(found[1].found) == repr(found[0].found)
+    assert found[1].held_out.winner.score == found[0].held_out.winner.score
 
 
 REAL = {
