@@ -16,9 +16,12 @@ from types import MappingProxyType
 
 from bot.clock import PacedClock, StopSignal, VirtualClock
 from bot.decide.ensemble import ENSEMBLE, TREND_ONLY
+from bot.decide.features import FEATURE_NAMES
 from bot.domain.account import FeeSchedule
 from bot.domain.errors import ConfigError, LedgerError
+from bot.domain.evidence import Rules
 from bot.domain.market import TIMEFRAME_MS
+from bot.domain.model_card import ModelCard
 from bot.domain.modes import TradingMode
 from bot.engine.config import EngineConfig
 from bot.engine.engine import Engine
@@ -30,8 +33,10 @@ from bot.scaling.state import TierState
 from bot.settings_schema import AccountMode, RouteBy, Settings, configured_accounts, leg_weights
 from bot.storage.candle_files import SourceData
 from bot.storage.control import ControlQueue
+from bot.storage.evidence_file import MODEL_NAME, evidence_path
 from bot.storage.ledger import SqliteLedger
 from bot.storage.lock import ModeLock
+from bot.storage.model_file import read_model_card
 from bot.storage.modes import PAPER_ACCOUNTS_NAME, STATE_FILE_NAME, ledger_path, mode_folder
 from bot.storage.paper_store import AccountsFile
 from bot.storage.simulation_store import SimulationStore
@@ -213,6 +218,22 @@ def signal_rules(settings: Settings) -> SignalRules:
     """Which signals count with these settings."""
     weights = ENSEMBLE if settings.signal_ensemble else TREND_ONLY
     return SignalRules(weights=weights, regime=settings.market_regime_engine)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Say which rules the settings trade by."""
+    return Rules(
+        strategy=settings.strategy.value,
+        exit_rule=settings.exit_rule.value,
+        signal_ensemble=settings.signal_ensemble,
+        market_regime_engine=settings.market_regime_engine,
+        ai_trade_filter=settings.ai_trade_filter,
+    )
+
+
+def read_model(state_dir: Path) -> ModelCard | None:
+    """Read the user's trained model, else the shipped one. Raises ConfigError where it cannot be used."""
+    return read_model_card(evidence_path(state_dir, MODEL_NAME), features=FEATURE_NAMES)
 
 
 def ledger_beside(store: AccountsFile, folder: Path, *, durable: bool) -> SqliteLedger:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.bootstrap import Session, engine_config_of, ledger_beside, paper_fees, session_of, split_equity
+from bot.bootstrap import (
+    Session,
+    engine_config_of,
+    ledger_beside,
+    paper_fees,
+    read_model,
+    rules_of,
+    session_of,
+    split_equity,
+)
 from bot.clock import StopSignal, WallClock
+from bot.decide.confidence import Evidence
 from bot.domain.account import FeeSchedule
 from bot.domain.errors import ConfigError, VenueError
 from bot.domain.modes import TradingMode
 from bot.domain.venue_report import VENUE_REPORTS_KEY, VenueReport
+from bot.engine.config import EngineConfig
 from bot.ports import Clock
 from bot.settings_rules import KNOWN_COINS, LOOPBACK_HOSTS
 from bot.settings_schema import CREDENTIALS, Settings, accounts_with_keys, configured_accounts
+from bot.storage.evidence_file import evidence_path, read_evidence
 from bot.storage.ledger import SqliteLedger
 from bot.storage.lock import ModeLock
 from bot.storage.market_copy import MarketCopy
@@ -32,6 +45,8 @@ from bot.venues.live_feed import LiveFeed
 from bot.venues.matching import MatchingCore
 from bot.venues.paper import PaperVenue
 from bot.venues.rules import paper_instruments
+from bot.views.evidence_text import about_words
+from bot.views.model_text import card_words
 
 REPORTED_EVERY = timedelta(hours=1)
 BUSY_POLL_S = 20.0
@@ -76,7 +91,7 @@ def open_live(
             busy_poll_s=BUSY_POLL_S,
         )
         return session_of(
-            config,
+            with_evidence(config, settings, now=now),
             venues,
             clock,
             folder,
@@ -112,7 +127,30 @@ def open_paper(
             snapshot_every_cycles=1,
             busy_poll_s=BUSY_POLL_S,
         )
+        config = with_evidence(config, settings, now=now)
         return session_of(config, venues, clock, folder, stack.pop_all(), ledger=ledger, durable=True)
+
+
+def with_evidence(config: EngineConfig, settings: Settings, *, now: datetime) -> EngineConfig:
+    """Add what the rules did on old prices, and the trained model: of the user's own files, else as shipped.
+
+    Raises ConfigError where a file cannot be used.
+    """
+    found = read_evidence(evidence_path(settings.state_dir))
+    card = read_model(settings.state_dir)
+    account = config.primary_account
+    own = None if found is None else found.of(account, rules_of(settings))
+    if found is None or own is None:
+        about = f"no evidence for these settings on {account}"
+        return replace(config, evidence_about=about, model=card, model_about=card_words(card)[0])
+    return replace(
+        config,
+        evidence=Evidence(float(own.trades), own.total_r, own.squares_r),
+        evidence_about=about_words(found, own, now),
+        evidence_fees_pct=(own.maker_fee_pct, own.taker_fee_pct),
+        model=card,
+        model_about=card_words(card)[0],
+    )
 
 
 def reachable(settings: Settings) -> dict[str, str]:

@@ -27,8 +27,8 @@ FIRST_DAY = "2018-09-01"
 LAST_DAY = "2024-12-31"
 EQUITY_USD = 250
 ACCOUNT = "kraken"
-ALL_SIGNALS = {"SIGNAL_ENSEMBLE": "True", "MARKET_REGIME_ENGINE": "True"}
-TREND_ALONE = {"SIGNAL_ENSEMBLE": "False", "MARKET_REGIME_ENGINE": "False"}
+ALL_SIGNALS = {"SIGNAL_ENSEMBLE": "True", "MARKET_REGIME_ENGINE": "True", "AI_TRADE_FILTER": "True"}
+TREND_ALONE = {"SIGNAL_ENSEMBLE": "False", "MARKET_REGIME_ENGINE": "False", "AI_TRADE_FILTER": "False"}
 CANDIDATES = {
     "allocation, all signals": {"STRATEGY": "allocation", **ALL_SIGNALS},
     "allocation, trend alone": {"STRATEGY": "allocation", **TREND_ALONE},

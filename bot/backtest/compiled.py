@@ -25,6 +25,11 @@ KEPT_BESIDE = 1
 SMALL = 130
 """Instructions of a function that is put into its callers."""
 
+HOW_TO_INSTALL = (
+    "`.venv/bin/python -m pip install --no-deps --require-hashes --requirement scripts/requirements-research.txt` "
+    "installs them"
+)
+
 
 def is_available() -> bool:
     """Whether the compiler is installed (the ``research`` extra)."""

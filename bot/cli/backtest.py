@@ -8,7 +8,7 @@ from time import perf_counter
 
 import click
 
-from bot.backtest.compiled import is_available, is_cached
+from bot.backtest.compiled import HOW_TO_INSTALL, is_available, is_cached
 from bot.backtest.result import LOOKS
 from bot.bootstrap import PAPER_ACCOUNTS
 from bot.bootstrap_backtest import run_backtest
@@ -24,10 +24,6 @@ from bot.views.status import json_text
 
 COMPILED_FROM = 1_000_000
 """Candles: plain Python takes some seconds for so many, and loading the compiled form half a second."""
-HOW_TO_INSTALL = (
-    "`.venv/bin/python -m pip install --no-deps --require-hashes --requirement scripts/requirements-research.txt` "
-    "installs them"
-)
 
 
 @click.command()

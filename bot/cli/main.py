@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "costs": ("bot.cli.costs:costs", "Which coins an equity can trade, and what that costs."),
         "backtest": ("bot.cli.backtest:backtest", "What these settings would have done, with ranges."),
         "whatif": ("bot.cli.whatif:whatif", "What a year of this account would have come to, from many starts."),
+        "evidence": ("bot.cli.evidence:evidence", "What the rules did on old prices, and what that rests on."),
         "optimize": ("bot.cli.optimize:optimize", "Whether other settings would have done better, and still do."),
         "walkforward": ("bot.cli.walkforward:walkforward", "What choosing the best settings anew would have brought."),
         "montecarlo": ("bot.cli.montecarlo:montecarlo", "How likely it is to double, to halve, to reach a tier."),

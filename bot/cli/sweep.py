@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from bot.backtest.compiled import is_available, is_cached
+from bot.backtest.compiled import HOW_TO_INSTALL, is_available, is_cached
 from bot.backtest.sweep import MOST_WORKERS
 from bot.bootstrap import PAPER_ACCOUNTS
 from bot.bootstrap_sweep import Bench
-from bot.cli.backtest import COMPILED_FROM, HOW_TO_INSTALL
+from bot.cli.backtest import COMPILED_FROM
 from bot.cli.env import settings_from
 from bot.cli.options import json_option
 from bot.cli.replay import end_ms_of, parse_equity, start_ms_of

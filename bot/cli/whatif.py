@@ -14,19 +14,13 @@ from bot.bootstrap_backtest import prepared
 from bot.cli.env import settings_from
 from bot.cli.options import json_option
 from bot.cli.replay import parse_equity
-from bot.domain.account import FeeSchedule
 from bot.domain.errors import ConfigError
-from bot.domain.modes import TradingMode
 from bot.settings_schema import configured_accounts
-from bot.storage.candle_files import candles_folder, open_source, sources_in
-from bot.storage.ledger_reader import LedgerReader
-from bot.storage.modes import ledger_path
-from bot.views.folders import NothingRecordedError, find_place
+from bot.storage.candle_files import candles_folder, open_source, preferred_source
+from bot.views.recorded import own_account
 from bot.views.status import json_text
 from bot.views.whatif_text import WhatIf, render_whatif, whatif_document
 
-PREFERRED = ("coinbase", "kraken", "binance")
-"""Sources of candles, best first: one that serves years before one that serves the newest 720 days."""
 YEARS = 6
 LONG_YEAR_MS = 366 * 86_400_000
 
@@ -60,11 +54,11 @@ def whatif(
     """
     settings = settings_from()
     account = venue.lower() if venue is not None else configured_accounts(settings)[0]
-    own = _own(settings.state_dir, account)
+    own = own_account(settings.state_dir, account)
     if equity is not None:
         start, equity_from = parse_equity(equity), "--equity"
-    elif own is not None and own[0] > 0:
-        start, equity_from = Decimal(repr(round(own[0], 2))), "the account's"
+    elif own is not None and own.equity_usd > 0:
+        start, equity_from = Decimal(repr(round(own.equity_usd, 2))), "the account's"
     else:
         start, equity_from = settings.paper_equity, "PAPER_EQUITY"
     where = candles_folder(settings.state_dir) if folder is None else folder
@@ -72,7 +66,7 @@ def whatif(
         raise ConfigError(
             f"there are no candles in {where}: `python bot.py download` fetches six years of them in half a minute"
         )
-    chosen = source if source is not None else _source(where)
+    chosen = source if source is not None else preferred_source(where)
     data = open_source(where, chosen, settings.trade_only, timeframe=timeframe)
     ready = prepared(
         settings,
@@ -80,7 +74,7 @@ def whatif(
         account=account,
         equity=start,
         compiled=False,
-        fees=None if own is None else own[1],
+        fees=None if own is None else own.fees,
     )
     windows = []
     for from_ms, to_ms in spans(max(data.from_ms, data.to_ms - years * LONG_YEAR_MS), data.to_ms):
@@ -109,31 +103,3 @@ def whatif(
         return
     for line in render_whatif(asked):
         click.echo(line)
-
-
-def _source(folder: Path) -> str:
-    found = sources_in(folder)
-    return next((name for name in PREFERRED if name in found), found[0] if found else PREFERRED[0])
-
-
-def _own(state_dir: Path, account: str) -> tuple[float, FeeSchedule | None] | None:
-    """Equity and fees as the bot has recorded them last; None where it has not, or only on invented prices."""
-    for mode in (TradingMode.LIVE, TradingMode.PAPER):
-        try:
-            place = find_place(state_dir, mode)
-        except NothingRecordedError:
-            continue
-        with LedgerReader(ledger_path(place.folder)) as reader:
-            snapshot = reader.snapshot()
-        if snapshot is None:
-            continue
-        for view in snapshot["venues"]:
-            if view["account"] == account and view["fee_origin"]:
-                fees = FeeSchedule(
-                    maker_frac=Decimal(repr(round(view["maker_pct"], 6))) / 100,
-                    taker_frac=Decimal(repr(round(view["taker_pct"], 6))) / 100,
-                    origin=view["fee_origin"],
-                )
-                return snapshot["equity_usd"], fees
-        return snapshot["equity_usd"], None
-    return None

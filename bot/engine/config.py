@@ -74,6 +74,8 @@ class EngineConfig:
     """Simulated trades of these settings on this account; never where old prices are run through again."""
     evidence_about: str = ""
     """What they are, or why there are none."""
+    evidence_fees_pct: tuple[float, float] | None = None
+    """Maker and taker fee that they were found with."""
     model: ModelCard | None = None
     model_about: str = ""
     stall_days: float = 14.0

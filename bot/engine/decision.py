@@ -65,7 +65,7 @@ class Decider:
         self.exposure = Exposure(accounts=accounts, book=book, desk=desk, state=state, histories=self.histories)
         self.sizing = Sizing(config=config, accounts=accounts, book=book, desk=desk, exposure=self.exposure)
         self.gates = Gates(config=config, accounts=accounts, book=book)
-        self.expectation = Expectation(config=config, book=book, state=state)
+        self.expectation = Expectation(config=config, accounts=accounts, book=book, state=state)
 
     # -- what ------------------------------------------------------------------------------------
 

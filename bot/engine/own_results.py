@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,6 +11,7 @@ from bot.books.book import Book
 from bot.books.positions import Trade
 from bot.decide.confidence import Band, Confidence, Evidence, band_of, confidence_of, falls_short, is_armed
 from bot.decide.kelly import result_weight
+from bot.engine.account import Account
 from bot.engine.config import EngineConfig
 from bot.engine.state import EngineState, parse_time
 
@@ -19,6 +20,7 @@ RESULTS_KEPT = 500
 
 SECONDS_PER_DAY = 86_400.0
 NO_EVIDENCE = Evidence(0.0, 0.0, 0.0)
+FEE_TOLERANCE_PCT = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,11 @@ def own_results(trades: Sequence[Trade], now: datetime, since: datetime | None =
 class Expectation:
     """What results and evidence say together, and whether the account keeps to what was expected."""
 
-    def __init__(self, *, config: EngineConfig, book: Book, state: EngineState) -> None:
+    def __init__(
+        self, *, config: EngineConfig, accounts: Mapping[str, Account], book: Book, state: EngineState
+    ) -> None:
         self._config = config
+        self._accounts = accounts
         self._book = book
         self._state = state
         self._known: tuple[tuple[int, date, str], Confidence, Band] | None = None
@@ -88,7 +93,7 @@ class Expectation:
         confidence, _ = self.read(now)
         rests = f"{confidence.own:.1f} own trades as they fade"
         if confidence.evidence > 0.0:
-            rests += f" and {config.evidence_about}"
+            rests += f" and {config.evidence_about}{self._fee_words()}"
         words = f"{confidence.chance * 100:.0f} % sure of a gain after costs, by {rests}"
         if not is_armed(confidence):
             words = f"not armed, needs 20 own trades and lets pass: {words}"
@@ -101,4 +106,15 @@ class Expectation:
             return self._config.evidence_about or "no evidence to compare with"
         if math.isnan(band.mean):
             return f"no own trade yet to compare with {self._config.evidence_about}"
-        return f"own mean {band.mean:+.2f} R, expected {band.low:+.2f} to {band.high:+.2f} R (90 %)"
+        stale = self._fee_words()
+        return f"own mean {band.mean:+.2f} R, expected {band.low:+.2f} to {band.high:+.2f} R (90 %){stale}"
+
+    def _fee_words(self) -> str:
+        """Say that the account takes other fees than the evidence was found with; '' where it does not."""
+        there, fees = self._config.evidence_fees_pct, self._accounts[self._config.primary_account].fees
+        if there is None or fees is None:
+            return ""
+        here = float(fees.maker_frac) * 100, float(fees.taker_frac) * 100
+        if max(abs(a - b) for a, b in zip(here, there, strict=True)) <= FEE_TOLERANCE_PCT:
+            return ""
+        return f", stale: fees are {here[0]:g}/{here[1]:g} % here, {there[0]:g}/{there[1]:g} % there"

@@ -55,10 +55,15 @@ def candle_file_name(source: str, symbol: str, timeframe: str) -> str:
     return name
 
 
-def sources_in(folder: Path) -> list[str]:
-    """Sources that have candle files in a folder, in alphabetical order."""
+PREFERRED = ("coinbase", "kraken", "binance")
+"""Sources of candles, best first: one that serves years before one that serves the newest 720 days."""
+
+
+def preferred_source(folder: Path) -> str:
+    """Whose files of a folder to take where nobody says; the first of the known ones where it has none."""
     matches = (_NAME.fullmatch(path.name) for path in folder.iterdir()) if folder.is_dir() else ()
-    return sorted({match["source"] for match in matches if match and match["timeframe"] in TIMEFRAME_MS})
+    found = sorted({match["source"] for match in matches if match and match["timeframe"] in TIMEFRAME_MS})
+    return next((name for name in (*PREFERRED, *found) if name in found), PREFERRED[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
