@@ -10,11 +10,12 @@ from statistics import stdev
 
 from bot.backtest import metrics
 from bot.backtest.compare import difference
+from bot.backtest.layout import Terms
 from bot.backtest.optimized import Compared, Optimization, Part
 from bot.backtest.result import ENOUGH_DAYS, LOOKS, LOOKS_DEVIATION, statistics_of
 from bot.backtest.search import Changes, Dimension, search
-from bot.backtest.sweep import Job, Score, Scores, data_digest, hold_score, scores_by
-from bot.bootstrap_sweep import WEIGHTS, Bench, balanced, candles_of, ready_to_share, resample_of, words_of
+from bot.backtest.sweep import Job, Score, Scores, SweepData, data_digest, hold_score, scores_by
+from bot.bootstrap_sweep import WEIGHTS, Bench, balanced, candles_of, resample_of, words_of
 from bot.domain.errors import ConfigError
 from bot.domain.market import MS_PER_DAY, TIMEFRAME_MS
 
@@ -76,7 +77,6 @@ def optimise(
     stretches = [(start, split - TIMEFRAME_MS[bench.data.timeframe]), (split, end)]
     data = bench.sweep_data(stretches, compiled=compiled)
     present = bench.terms({})
-    ready_to_share(data, present)
     tried = _Tried(bench)
     about = _about(bench, space, digest=data_digest(data, SEARCH))
     with scores_by(data, workers=workers, cluster=cluster) as scores:
@@ -97,21 +97,6 @@ def optimise(
         best = bench.terms(found.best)
         of_both = scores([Job(part, terms) for part in (SEARCH, HOLDOUT) for terms in (best, present)])
     looks = LOOKS + found.trials
-    resampled = resample_of(data)
-
-    def part_of(score: Score) -> Part:
-        return Part(
-            score=score,
-            statistics=statistics_of(score.equities, [], [], kit=data.kit, resample=resampled, looks=looks),
-        )
-
-    def compared(part: int, winner: Score, plain: Score) -> Compared:
-        held = hold_score(data.markets[part], present, plain.days)
-        start_ms, end_ms = stretches[part]
-        return Compared(
-            start_ms=start_ms, end_ms=end_ms, winner=part_of(winner), present=part_of(plain), hold=part_of(held)
-        )
-
     winner = balanced(found.best, bench.settings)
     moments = metrics.moments(metrics.daily_returns(of_both[0].equities))
     return Optimization(
@@ -119,9 +104,9 @@ def optimise(
         winner=winner,
         present={name: str(getattr(bench.settings, name.lower())) for name in winner},
         space=tuple(space),
-        searched=compared(SEARCH, of_both[0], of_both[1]),
-        held_out=compared(HOLDOUT, of_both[2], of_both[3]),
-        ahead=difference(of_both[2].equities, of_both[3].equities, kit=data.kit, resample=resampled),
+        searched=_compared(data, SEARCH, of_both[:2], present, looks),
+        held_out=_compared(data, HOLDOUT, of_both[2:], present, looks),
+        ahead=difference(of_both[2].equities, of_both[3].equities, kit=data.kit, resample=resample_of(data)),
         looks=looks,
         deflated=metrics.deflated_sharpe(moments, looks, _spread(found.ratings, moments.n)),
         first_failure=tried.first_failure,
@@ -134,6 +119,20 @@ def optimise(
         seconds=clock() - began,
         compiled=compiled,
     )
+
+
+def _compared(data: SweepData, part: int, scores: Sequence[Score], present: Terms, looks: int) -> Compared:
+    """Put winner and present settings beside holding the same coins over the same days."""
+    winner, plain = scores
+    parts = [
+        Part(
+            score=score,
+            statistics=statistics_of(score.equities, [], [], kit=data.kit, resample=resample_of(data), looks=looks),
+        )
+        for score in (winner, plain, hold_score(data.markets[part], present, plain.days))
+    ]
+    market = data.markets[part]
+    return Compared(start_ms=market.start_ms, end_ms=market.end_ms, winner=parts[0], present=parts[1], hold=parts[2])
 
 
 def _spread(ratings: Sequence[float], days: int) -> float:

@@ -164,21 +164,18 @@ class Bench:
 
     def sweep_data(self, ranges: Sequence[tuple[int, int]], *, compiled: bool) -> SweepData:
         """Put the candles of some ranges (ms) into the form in which they are run."""
-        terms = self.terms({})
+        terms, is_new = self.terms({}), compiled and not is_cached()
         signals, kit = signals_from(self.data, signal_rules(self.settings), compiled=compiled)
-        return SweepData(
+        data = SweepData(
             markets=tuple(
                 market_between(self.data, terms, start_ms=start, end_ms=end, kit=kit) for start, end in ranges
             ),
             signals=signals,
             kit=kit,
         )
-
-
-def ready_to_share(data: SweepData, terms: Terms) -> None:
-    """Compile before others start, or each of them would, side by side."""
-    if data.kit.compiled and not is_cached():
-        score_of(data, Job(0, terms))
+        if is_new:  # else each worker would compile for itself, side by side
+            score_of(data, Job(0, terms))
+        return data
 
 
 def resample_of(data: SweepData) -> Resample:

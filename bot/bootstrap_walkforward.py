@@ -12,7 +12,7 @@ from bot.backtest.search import Changes
 from bot.backtest.sweep import Job, Score, SweepData, scores_by, sharpe_or_zero
 from bot.backtest.walked import Stitched, Tested, WalkForward
 from bot.bootstrap_backtest import market_between
-from bot.bootstrap_sweep import Bench, candles_of, ready_to_share, resample_of
+from bot.bootstrap_sweep import Bench, candles_of, resample_of
 from bot.domain.errors import ConfigError
 from bot.domain.market import TIMEFRAME_MS
 
@@ -71,7 +71,6 @@ def walk_forward(
         # The bar before the test only closes the account: nothing of the test is seen.
         stretches += [(window.train_from_ms, window.test_from_ms - bar_ms), (window.test_from_ms, window.test_to_ms)]
     data = bench.sweep_data(stretches, compiled=compiled)
-    ready_to_share(data, terms[0])
     tested = []
     decisions = 0
     with scores_by(data, workers=workers, cluster=cluster) as scores:

@@ -143,10 +143,14 @@ def _pack(data: SweepData) -> tuple[str, bytes]:
     return hashlib.sha256(packed).hexdigest(), packed
 
 
-def _unpack(key: str, packed: bytes) -> None:
-    if key not in _unpacked:
+def _unpack(key: str, packed: bytes) -> SweepData:
+    data = _unpacked.get(key)
+    if data is None:
+        data = pickle.loads(packed)  # noqa: S301 - made by this program, a moment ago
+        assert isinstance(data, SweepData), "what was packed is what is unpacked"
         _unpacked.clear()
-        _unpacked[key] = pickle.loads(packed)  # noqa: S301 - made by this program, a moment ago
+        _unpacked[key] = data
+    return data
 
 
 def _score_unpacked(key: str, job: Job) -> Score:
@@ -154,8 +158,7 @@ def _score_unpacked(key: str, job: Job) -> Score:
 
 
 def _score_packed(key: str, job: Job, packed: bytes) -> Score:
-    _unpack(key, packed)
-    return score_of(_unpacked[key], job)
+    return score_of(_unpack(key, packed), job)
 
 
 @contextmanager
@@ -211,21 +214,23 @@ def _on_cluster(data: SweepData, address: str) -> Iterator[Scores]:
 
 
 def _check_workers(client: Any, address: str) -> None:
-    """Raise ConfigError unless there are workers and all of them run these very sources."""
+    """Raise ConfigError unless there are workers and all of them, and the scheduler, run these very sources."""
     try:
         digests = client.run(source_digest)
+        of_scheduler = client.run_on_scheduler(source_digest)
     except ModuleNotFoundError as e:
         raise ConfigError(
-            f"--cluster {address}: a worker has not got {e.name}; start each with `dask worker {address}` in this "
-            "program's folder and environment"
+            f"--cluster {address}: its scheduler or a worker has not got {e.name}; start `dask scheduler` and each "
+            f"`dask worker {address}` in this program's folder and environment"
         ) from e
     if not digests:
         raise ConfigError(f"--cluster {address}: it has no workers; `dask worker {address}` starts one")
-    strangers = sorted(worker for worker, digest in digests.items() if digest != source_digest())
+    digests["its scheduler"] = of_scheduler
+    strangers = sorted(name for name, digest in digests.items() if digest != source_digest())
     if strangers:
         raise ConfigError(
             f"--cluster {address}: {', '.join(strangers)} has other sources or packages than this computer; update it "
-            "and start its worker anew"
+            "and start it anew"
         )
 
 

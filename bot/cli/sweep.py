@@ -109,7 +109,7 @@ class Asked:
         if compiled:
             _demand("numba")
         if compiled and not is_cached():
-            click.echo("Compiling, once and for some minutes; from then on it starts at once.", err=True)
+            click.echo("Compiling, once and for about a minute; from then on it starts at once.", err=True)
         return compiled
 
 

@@ -17,6 +17,7 @@ from bot.views.sweep_words import (
     estimate_document,
     score_document,
     sharpe_words,
+    sure_words,
     trades_words,
 )
 from bot.views.text import percent
@@ -103,8 +104,8 @@ def _verdict(of: Optimization) -> str:
 def _luck(of: Optimization) -> str:
     if math.isnan(of.deflated):
         return "nothing can be said"
-    sure = "<1" if of.deflated < 0.01 else ">99" if of.deflated > 0.99 else f"{of.deflated * 100:.0f}"
-    return f"{sure} % sure that the winner's Sharpe ratio is more than the best of {of.looks} looks owes to luck"
+    sure = sure_words(of.deflated)
+    return f"{sure} sure that the winner's Sharpe ratio is more than the best of {of.looks} looks owes to luck"
 
 
 def _compared_document(of: Compared) -> dict[str, Any]:

@@ -73,3 +73,8 @@ def ahead_words(ahead: Estimate) -> str:
 def change_words(change: float) -> str:
     """A return."""
     return percent(change * 100, signed=True)
+
+
+def sure_words(probability: float) -> str:
+    """A probability; nothing here is certain."""
+    return ">99 %" if probability > 0.99 else "<1 %" if probability < 0.01 else f"{probability * 100:.0f} %"

@@ -19,6 +19,7 @@ from bot.views.sweep_words import (
     estimate_document,
     score_document,
     sharpe_words,
+    sure_words,
 )
 from bot.views.text import percent
 
@@ -74,6 +75,7 @@ def render_walk_forward(of: WalkForward) -> Iterator[str]:
     yield "All tests, one after the other"
     for name, series in (("Chosen", of.chosen), ("As they are", of.present), ("Just holding", of.hold)):
         yield f"  {name:<13} {_series_words(series)}"
+    yield f"  Luck          {_luck(of)}"
     yield f"  Against these {ahead_words(of.ahead)}"
     yield f"  Against hold  {ahead_words(of.ahead_of_holding)}"
     yield f"Overfitting     {_overfit(of.overfit)}"
@@ -94,6 +96,14 @@ def _verdict(of: WalkForward) -> str:
     if math.isnan(of.ahead.low):
         return "keep the settings: so few days cannot tell."
     return "keep the settings: choosing anew was not better than leaving them alone by more than noise."
+
+
+def _luck(of: WalkForward) -> str:
+    psr, dsr = of.chosen.statistics["psr"].value, of.chosen.statistics["dsr"].value
+    if math.isnan(psr):
+        return "nothing can be said"
+    above, after = sure_words(psr), sure_words(dsr)
+    return f"{above} sure that choosing has a Sharpe ratio above 0; {after} after {of.looks} looks"
 
 
 def _overfit(overfit: Estimate) -> str:

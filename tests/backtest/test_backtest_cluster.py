@@ -23,13 +23,13 @@ NOWHERE = "tcp://127.0.0.1:1"
 
 
 @contextmanager
-def started(log: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of Dask in the program's folder, ended by its id."""
+def started(log: Path, *arguments: str, at: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
+    """A process of Dask, mostly in the program's folder, ended by its id."""
     environment = {"PATH": os.defpath, "HOME": str(log.parent), "LANG": "C.UTF-8"}
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *arguments, "--no-dashboard"],
-            cwd=ROOT,
+            cwd=at,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -44,9 +44,10 @@ def started(log: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def scheduler(folder: Path) -> Iterator[str]:
+def scheduler(folder: Path, *, folder_of_its_own: bool = False) -> Iterator[str]:
     """The address of a scheduler, as it says it itself."""
-    with started(folder / "scheduler.txt", "scheduler", "--host", "tcp://127.0.0.1", "--port", "0") as process:
+    asked = ("scheduler", "--host", "tcp://127.0.0.1", "--port", "0")
+    with started(folder / "scheduler.txt", *asked, at=folder if folder_of_its_own else ROOT) as process:
         assert process.stderr is not None
         said = []
         for line in process.stderr:
@@ -76,6 +77,11 @@ def test_cluster_finds_what_this_process_finds(tmp_path: Path) -> None:
         assert repr(searched(bench(), cluster=address)) == repr(searched(bench()))
 
 
+def test_scheduler_without_this_program_is_said(tmp_path: Path) -> None:
+    with scheduler(tmp_path, folder_of_its_own=True) as address, pytest.raises(ConfigError, match="has not got bot"):
+        searched(bench(), cluster=address)
+
+
 def test_cluster_without_workers_is_said(tmp_path: Path) -> None:
     with scheduler(tmp_path) as address, pytest.raises(ConfigError, match="it has no workers; `dask worker tcp"):
         searched(bench(), cluster=address)
@@ -92,12 +98,15 @@ class Strange:
             raise ModuleNotFoundError(name="bot")
         return {f"tcp://worker{number}": answer for number, answer in enumerate(self._answers)}
 
+    def run_on_scheduler(self, function: Callable[[], str]) -> str:
+        return function()
+
 
 def test_workers_with_other_sources_are_named() -> None:
     _check_workers(Strange(source_digest()), "tcp://here")
     with pytest.raises(ConfigError, match="tcp://here: tcp://worker1 has other sources or packages"):
         _check_workers(Strange(source_digest(), "0123"), "tcp://here")
-    with pytest.raises(ConfigError, match="a worker has not got bot; start each with `dask worker tcp://here` in this"):
+    with pytest.raises(ConfigError, match="scheduler or a worker has not got bot; start `dask scheduler` and each"):
         _check_workers(Strange(), "tcp://here")
 
 
