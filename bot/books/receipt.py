@@ -32,9 +32,11 @@ SERVER_DAYS = 30
 RECORD_DAYS = 365
 """From here on a record speaks for itself."""
 
-MOST_EXPECTED_PCT = 15.0
-"""A year: the best median that an approximate simulation of these rules had (quant, correction 14), which is not
-proven. A server that takes more of the equity than that is hardly earned back."""
+MOST_EXPECTED_PCT = 9.0
+"""A year: the best median of twelve months in the shipped evidence, rounded up; simulated, not proven.
+
+A server that takes more of the equity than that is hardly earned back.
+"""
 
 
 # -- slippage ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 SNAPSHOT_KEY = "snapshot"
-SNAPSHOT_SCHEMA_VERSION = 5
+SNAPSHOT_SCHEMA_VERSION = 6
 
 
 class VenueView(TypedDict):
@@ -79,6 +79,13 @@ class CoinView(TypedDict):
     """A daily close above it would lift the score to ``score_to_open``; None: already there, or unknown."""
     lowering_price: float | None
     """A daily close below it would lower the score; None: it is 0, or unknown."""
+    regime: str
+    """``long``, ``flat`` or ``crash``; ``unknown`` while the history is too short, '' where it is switched off."""
+    regime_rank: float | None
+    """Share of the last year's days that were calmer."""
+    regime_periods: int
+    """Periods of 20 days by which the regime can be judged, and how many of them it had right."""
+    regime_right: int
     action: str
     """Of the last decision: ``enter``, ``add``, ``reduce``, ``exit``, ``hold``, ``refuse``; '' before the first."""
     refusal: str

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from bot.books.book import Book
+from bot.decide.regime import MODE_NAMES
 from bot.decide.sizer import heat_limit
 from bot.domain.finding import BLOCKING, Finding
 from bot.domain.market import coin_symbol
@@ -213,6 +214,7 @@ def _coin(
     earlier: CoinView | None,
 ) -> CoinView:
     history = decider.histories[symbol]
+    state, hits = history.regime(), history.regime_hits()
     last = decider.last.get(symbol)
     refusal = decider.refuser.last.get(symbol)
     prices = [a.tickers[a.market_of(symbol)] for a in accounts.values() if a.market_of(symbol) in a.tickers]
@@ -230,6 +232,10 @@ def _coin(
         target_usd=_number(decider.targets.get(symbol, float("nan"))),
         trigger_price=_number(history.trigger_close(config.min_score)),
         lowering_price=_number(history.lowering_close()),
+        regime=MODE_NAMES[state.mode] if history.rules.regime else "",
+        regime_rank=_number(state.rank),
+        regime_periods=hits.periods,
+        regime_right=hits.right,
         action=last.action if last is not None else "",
         refusal=refusal.code.value if refusal is not None else "",
         refusal_account=refusal.account if refusal is not None else "",

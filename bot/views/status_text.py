@@ -325,6 +325,17 @@ def _waiting(model: StatusModel, look: Look) -> Iterator[Line]:
     yield from _next_decision(model, look)
 
 
+def _regime(coin: CoinView, look: Look, *, indent: str) -> Iterator[Line]:
+    """The coin's market state with its own record; nothing where it is switched off or not known yet."""
+    rank = coin["regime_rank"]
+    if coin["regime"] in ("", "unknown") or rank is None:
+        return
+    text = f"Market {coin['regime']}, more volatile than on {rank * 100:.0f} % of the last year's days"
+    if coin["regime_periods"]:
+        text += f"; such words were right in {coin['regime_right']} of {coin['regime_periods']} periods of 20 days"
+    yield from wrapped(f"{text}.", look, indent=indent, style=Style.DIM)
+
+
 def _coin(coin: CoinView, decided: str, look: Look) -> Iterator[Line]:
     to_open = coin["score_to_open"]
     score = coin["score"]
@@ -332,6 +343,7 @@ def _coin(coin: CoinView, decided: str, look: Look) -> Iterator[Line]:
     at = f"  at {price(coin['price'])}" if coin["price"] is not None else ""
     yield from wrapped(f"{coin['symbol']:<9} {known}{at}", look, hanging=INDENT)
     inner = INDENT * 2
+    yield from _regime(coin, look, indent=inner)
     what, cure = explain(coin)
     # That the score is too low stands above already.
     if coin["refusal"] and coin["refusal"] != RefusalCode.SIGNAL_TOO_WEAK:

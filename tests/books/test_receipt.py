@@ -147,10 +147,10 @@ def luck(trades: int = 4, low: float = math.nan, high: float = math.nan, needed:
         ({"days": 364, "after_costs": -1.0, "holding": 0.0}, Stopping.TOO_EARLY),
         ({"days": 365, "after_costs": -1.0, "holding": -2.0}, Stopping.NO_REASON),  # the coins fell further
         ({"days": 365, "after_costs": -1.0, "holding": math.nan}, Stopping.BEHIND),
-        ({"server_usd_year": 15.01, "after_costs": -0.01}, Stopping.SERVER),  # 15 % of 100
+        ({"server_usd_year": 9.01, "after_costs": -0.01}, Stopping.SERVER),  # 9 % of 100
         ({"server_usd_year": 60.0, "after_costs": -0.01, "days": 30}, Stopping.SERVER),
         ({"server_usd_year": 60.0, "after_costs": -0.01, "days": 29.9}, Stopping.TOO_EARLY),
-        ({"server_usd_year": 15.0, "after_costs": -0.01}, Stopping.TOO_EARLY),
+        ({"server_usd_year": 9.0, "after_costs": -0.01}, Stopping.TOO_EARLY),
         ({"server_usd_year": 60.0, "after_costs": 0.01}, Stopping.TOO_EARLY),
         ({"luck": luck(60, -2.0, -0.1)}, Stopping.LOSING),
         ({"luck": luck(60, 0.1, 2.0)}, Stopping.NO_REASON),

@@ -120,16 +120,16 @@ def test_server_and_patience_at_15_dollars() -> None:
         ("wait_coins", 60.0),
     ]
     assert "$5.00 x 12 = $60.00" in found.advice[0].arithmetic
-    # 60 / 15 % = 400
-    assert found.advice[1].what == "Pay for a server from $400.00 of equity on, not before"
+    # 60 / 9 % = 666.67
+    assert found.advice[1].what == "Pay for a server from $666.67 of equity on, not before"
     # the guide's table; 45.98 - 15
     assert found.advice[2].what == "Wait for $45.98, or deposit the $30.98 that are missing"
     assert "Now nothing can be bought; BTC from $24.91, ETH from $41.37, SOL from $45.98." in found.advice[2].arithmetic
 
 
 def test_server_is_bearable_from_its_share_on() -> None:
-    assert [one.code for one in report(None, 399.99).advice if one.code.startswith("wait")] == ["wait_server"]
-    assert [one.code for one in report(None, 400.0).advice if one.code.startswith("wait")] == []
+    assert [one.code for one in report(None, 666.66).advice if one.code.startswith("wait")] == ["wait_server"]
+    assert [one.code for one in report(None, 666.67).advice if one.code.startswith("wait")] == []
 
 
 def test_patience_that_saves_nothing_says_so() -> None:

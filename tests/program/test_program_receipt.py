@@ -271,7 +271,7 @@ def test_receipt_after_a_month_of_a_server_that_takes_too_much(monkeypatch: pyte
     assert (found["stopping"]["verdict"], found["stopping"]["better"]) == ("server", True)
     assert found["stopping"]["words"].startswith(
         "Better stopped, as it runs now: after fees and server it is -$0.57 against cash and -$2.17 against the coins "
-        "at its exposure, and the server alone takes more than 15 % a year"
+        "at its exposure, and the server alone takes more than 9 % a year"
     )
     place = find_place(tmp_path, TradingMode.PAPER)
     assert digest_receipt(read_receipt(place, server_cost_usd_month=D(5), cash_yield_pct=0.0))[2:] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from bot.backtest import choice
+from bot.books.receipt import MOST_EXPECTED_PCT
 from bot.bootstrap import engine_config_of, read_model, rules_of
 from bot.bootstrap_backtest import prepared
 from bot.bootstrap_evidence import ALL_LOOKS, _expectation, checksums
@@ -193,6 +195,7 @@ def test_shipped_evidence_is_of_the_default_settings(tmp_path: Path) -> None:
     default = settings_with({"STATE_DIR": str(tmp_path)})
     assert rules_of(settings_with(choice.CANDIDATES[found.chosen])).same_as(rules_of(default))
     assert found.chosen_qualifies
+    assert math.ceil(max(one.median_pct for one in found.expectations)) == MOST_EXPECTED_PCT
     assert found.last_day.date().isoformat() == choice.LAST_DAY
     assert found.looks == ALL_LOOKS == 170 + 245 + 4
     assert {(one.account, one.name) for one in found.expectations} == {
