@@ -62,8 +62,8 @@ def test_every_trial_is_a_look() -> None:
     assert "FORCE_CASH_BUFFER=99" in of.first_failure
     moments = metrics.moments(metrics.daily_returns(of.searched.winner.score.equities))
     spread = (365 / (moments.n - 1)) ** 0.5  # so short a time spreads worthless ratios wider than 0.39
-    assert of.deflated == pytest.approx(metrics.deflated_sharpe(moments, 269, spread))
-    assert of.deflated < metrics.deflated_sharpe(moments, 245, spread)
+    assert of.deflated == pytest.approx(metrics.deflated_sharpe(moments, 439, spread))
+    assert of.deflated < metrics.deflated_sharpe(moments, 415, spread)
 
 
 def test_trials_of_a_resumed_study_count(tmp_path: Path) -> None:

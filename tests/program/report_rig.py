@@ -15,7 +15,10 @@ FROM, TO, SPLIT = "2022-07-10", "2022-10-20", "2022-09-01"
 PRICES = {"BTC": 40_000.0, "ETH": 3_000.0, "SOL": 100.0}
 DRIFTS = (0.3, 1.5, -0.5, 3.0, -3.0, 3.0)
 RUN = ("--from", FROM, "--to", TO, "--equity", "490", "--venue", "kraken")
-SETTINGS = ("STRATEGY=breakout", "KRAKEN_MAKER_FEE_PCT=0.25", "KRAKEN_TAKER_FEE_PCT=0.40")
+SETTINGS = (
+    *("STRATEGY=breakout", "SIGNAL_ENSEMBLE=False", "MARKET_REGIME_ENGINE=False"),  # so that some are stopped
+    *("KRAKEN_MAKER_FEE_PCT=0.25", "KRAKEN_TAKER_FEE_PCT=0.40"),
+)
 NASTY = "<img src=x onerror=alert(1)>&'\".csv"
 """A file in the folder that is no candle file; its name is shown."""
 

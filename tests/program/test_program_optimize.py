@@ -45,7 +45,7 @@ def test_search_tells_numbers_with_what_they_rest_on(
     account: Path, candles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = document(monkeypatch, account, "optimize", str(candles), *SEARCH)
-    assert (found["mode"], found["trials"], found["looks"], found["compiled"]) == ("OPTIMIZE", 6, 251, False)
+    assert (found["mode"], found["trials"], found["looks"], found["compiled"]) == ("OPTIMIZE", 6, 421, False)
     assert found["varied"] == ["STRATEGY=allocation,breakout", "MAX_POSITION_PCT=6..18"]
     assert found["winner"].keys() == found["present"].keys() == {"STRATEGY", "MAX_POSITION_PCT"}
     for part in ("searched", "held_out"):
@@ -71,7 +71,7 @@ def test_search_in_words_ends_with_a_verdict_and_writes_no_setting(
     for words in (
         "OPTIMIZE on binance candles (1d): searched 2022-06-01 to ",
         "simulated, and nothing is set.",
-        "with the 245 rules before them 251 looks",
+        "with the 415 rules before them 421 looks",
         "Instead of      STRATEGY=allocation, MAX_POSITION_PCT=18.0",
         "Where nobody searched",
         "points a year (",
@@ -89,7 +89,7 @@ def test_study_in_the_state_folder_goes_on(account: Path, candles: Path, monkeyp
     first = document(monkeypatch, account, *asked)
     again = document(monkeypatch, account, *asked)
     assert (account / "trials.log").exists()
-    assert (first["trials"], again["trials"], again["resumed_trials"], again["looks"]) == (6, 12, 6, 257)
+    assert (first["trials"], again["trials"], again["resumed_trials"], again["looks"]) == (6, 12, 6, 427)
     assert again["held_out"]["looked_at_before"] == 1
 
 
@@ -100,7 +100,7 @@ def test_walk_tells_windows_and_sums(account: Path, candles: Path, monkeypatch: 
         ("2022-06-01", "2022-09-01", "2022-10-31"),
         ("2022-08-01", "2022-11-01", "2022-12-31"),
     ]
-    assert (found["mode"], found["runs"], found["looks"]) == ("WALKFORWARD", 8, 247)
+    assert (found["mode"], found["runs"], found["looks"]) == ("WALKFORWARD", 8, 417)
     assert found["chosen"]["days"] == found["present"]["days"] == found["hold"]["days"] == 122
     assert found["below_median_share"]["n"] == 2
     assert found["ahead_of_present_pct_a_year"]["n"] == 122

@@ -99,12 +99,12 @@ def test_run_in_parts_equals_one_run(tmp_path: Path, parts: tuple[int, ...]) -> 
 
 
 def test_run_for_two_simulated_months_keeps_exact_books_and_every_limit(tmp_path: Path) -> None:
-    # with this seed: two venues, entries, stops, two closed trades and two open ones
+    # with this seed: two venues, entries, stops, two closed trades and three open ones
     results = simulate(tmp_path, 60 * 24, seed=2, PAPER_EQUITY="260")
     book = assert_books_equal_the_accounts(tmp_path)
     assert_orders_are_told_apart(tmp_path)
     assert_positions_have_their_stops(tmp_path, book)
-    assert (len(book.trades), len(book.positions)) == (2, 2)
+    assert (len(book.trades), len(book.positions)) == (2, 3)
     assert max(result.drawdown_frac for result in results) < 0.12
     assert min(result.equity for result in results) > 0
     assert results[-1].at - results[0].at == timedelta(hours=60 * 24 - 1)
