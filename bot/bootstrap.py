@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +47,7 @@ from bot.venues.feeds import PriceFeed
 from bot.venues.matching import MatchingCore
 from bot.venues.paper import PaperVenue
 from bot.venues.rules import PAPER_ACCOUNTS, PAPER_COINS, paper_instruments
+from bot.views.model_text import card_words
 
 __all__ = [
     "CONTROL_FOLDER",
@@ -209,6 +210,8 @@ def open_simulated(
             poll_s=SIMULATED_STEP.total_seconds(),
             snapshot_every_cycles=1,
         )
+        # The model judges a coin's days; evidence of real prices says nothing of invented ones.
+        config = with_model(config, settings.state_dir)
         return session_of(
             config, venues, clock, folder, stack.pop_all(), ledger=ledger, after_cycle=lambda _: store.save()
         )
@@ -234,6 +237,12 @@ def rules_of(settings: Settings) -> Rules:
 def read_model(state_dir: Path) -> ModelCard | None:
     """Read the user's trained model, else the shipped one. Raises ConfigError where it cannot be used."""
     return read_model_card(evidence_path(state_dir, MODEL_NAME), features=FEATURE_NAMES)
+
+
+def with_model(config: EngineConfig, state_dir: Path) -> EngineConfig:
+    """Add the trained model, of the user or as shipped. Raises ConfigError where it cannot be used."""
+    card = read_model(state_dir)
+    return replace(config, model=card, model_about=card_words(card)[0])
 
 
 def ledger_beside(store: AccountsFile, folder: Path, *, durable: bool) -> SqliteLedger:

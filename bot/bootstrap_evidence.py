@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from hashlib import file_digest
 from pathlib import Path
 
 from bot.backtest import choice, metrics
@@ -24,7 +23,7 @@ from bot.domain.market import MS_PER_DAY
 from bot.domain.model_card import ModelCard
 from bot.engine.history import History, SignalRules
 from bot.settings_schema import Settings
-from bot.storage.candle_files import SourceData, open_source
+from bot.storage.candle_files import SourceData, checksum_of, open_source
 
 TIMEFRAME = "1d"
 WARM_UP_DAYS = 365
@@ -36,11 +35,8 @@ SettingsWith = Callable[[dict[str, str]], Settings]
 
 def checksums(data: SourceData) -> dict[str, str]:
     """SHA-256 of every file that was read, by name. Raises OSError where one is gone by now."""
-    found = {}
-    for file in (file for of in data.coins.values() for file in of.read):
-        with file.path.open("rb") as stream:
-            found[file.path.name] = file_digest(stream, "sha256").hexdigest()
-    return dict(sorted(found.items()))
+    paths = (file.path for of in data.coins.values() for file in of.read)
+    return dict(sorted((path.name, checksum_of(path)) for path in paths))
 
 
 def build_evidence(

@@ -14,10 +14,10 @@ from bot.bootstrap import (
     engine_config_of,
     ledger_beside,
     paper_fees,
-    read_model,
     rules_of,
     session_of,
     split_equity,
+    with_model,
 )
 from bot.clock import StopSignal, WallClock
 from bot.decide.confidence import Evidence
@@ -46,7 +46,6 @@ from bot.venues.matching import MatchingCore
 from bot.venues.paper import PaperVenue
 from bot.venues.rules import paper_instruments
 from bot.views.evidence_text import about_words
-from bot.views.model_text import card_words
 
 REPORTED_EVERY = timedelta(hours=1)
 BUSY_POLL_S = 20.0
@@ -137,19 +136,17 @@ def with_evidence(config: EngineConfig, settings: Settings, *, now: datetime) ->
     Raises ConfigError where a file cannot be used.
     """
     found = read_evidence(evidence_path(settings.state_dir))
-    card = read_model(settings.state_dir)
+    config = with_model(config, settings.state_dir)
     account = config.primary_account
     own = None if found is None else found.of(account, rules_of(settings))
     if found is None or own is None:
         about = f"no evidence for these settings on {account}"
-        return replace(config, evidence_about=about, model=card, model_about=card_words(card)[0])
+        return replace(config, evidence_about=about)
     return replace(
         config,
         evidence=Evidence(float(own.trades), own.total_r, own.squares_r),
         evidence_about=about_words(found, own, now),
         evidence_fees_pct=(own.maker_fee_pct, own.taker_fee_pct),
-        model=card,
-        model_about=card_words(card)[0],
     )
 
 

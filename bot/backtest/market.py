@@ -154,6 +154,10 @@ def _fill(
     kit: Kit,
 ) -> None:
     if not kit.compiled:
+        begin, count = base + (times[first] - start_ms) // bar_ms if first < last else base, last - first
+        if count > 1 and times[last - 1] - times[first] == (count - 1) * bar_ms:  # without a gap: all at once
+            column[begin : begin + count] = [round(price * PRICE_UNITS) for price in prices[first:last]]
+            return
         for i in range(first, last):
             column[base + (times[i] - start_ms) // bar_ms] = round(prices[i] * PRICE_UNITS)
         return

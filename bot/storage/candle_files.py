@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 
 from bot.domain.errors import ConfigError
@@ -41,6 +42,12 @@ _ENOUGH_FRAC = 0.99
 _DAY_ENOUGH_FRAC = 22 / 24
 
 IGNORED_SHOWN = 5
+
+
+def checksum_of(path: Path) -> str:
+    """SHA-256 of a file, in hex. Raises OSError."""
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def candles_folder(state_dir: Path) -> Path:

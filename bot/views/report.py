@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +21,7 @@ from bot.backtest.course import Course, course_of, guards_reached, held_of
 from bot.backtest.fan import Fan, fan_of
 from bot.backtest.result import BLOCK_DAYS, ENOUGH_DAYS, BacktestRun
 from bot.backtest.run import Fill, fills_of
-from bot.storage.candle_files import SourceData
+from bot.storage.candle_files import SourceData, checksum_of
 from bot.storage.candle_reader import utc_text
 from bot.views import report_charts as charts
 from bot.views import report_words as words
@@ -70,11 +70,11 @@ def used_files(data: SourceData) -> list[UsedFile]:
     """Name the files that were read, each with its checksum. Raises OSError where one is gone by now."""
     found = []
     for file in (file for of in data.coins.values() for file in of.read):
-        with file.path.open("rb") as stream:
-            digest = file_digest(stream, "sha256").hexdigest()
         times = file.series.times
         first, end = utc_text(times[0]), utc_text(times[-1] + file.series.length_ms)
-        found.append(UsedFile(name=file.path.name, candles=len(times), first=first, end=end, sha256=digest))
+        found.append(
+            UsedFile(name=file.path.name, candles=len(times), first=first, end=end, sha256=checksum_of(file.path))
+        )
     return found
 
 

@@ -66,6 +66,7 @@ GUARD_WORDS: Mapping[str, tuple[str, bool]] = MappingProxyType(
         "activation": ("equity", True),
         "risk_reward": ("reward to risk", True),
         "confidence": ("confidence", True),
+        "expectation": ("below expected", False),
         "spread": ("widest spread", False),
         "price_sanity": ("venues differ by", False),
         "stale_data": ("oldest price", False),

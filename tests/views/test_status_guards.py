@@ -83,7 +83,7 @@ def test_limits_of_an_older_version_are_shown_without_an_about() -> None:
 
 def test_words_of_the_limits_leave_room_before_the_bar() -> None:
     assert all(len(words) <= 17 for words, _ in GUARD_WORDS.values())
-    assert len({words for words, _ in GUARD_WORDS.values()}) == len(GUARD_WORDS) == 17
+    assert len({words for words, _ in GUARD_WORDS.values()}) == len(GUARD_WORDS) == 18
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
