@@ -79,6 +79,10 @@ class CoinView(TypedDict):
     """A daily close above it would lift the score to ``score_to_open``; None: already there, or unknown."""
     lowering_price: float | None
     """A daily close below it would lower the score; None: it is 0, or unknown."""
+    members: dict[str, float | None]
+    """Of the score, those with a weight, by name: 0 to 1, None for one without a value."""
+    weights: dict[str, float]
+    """What each of them counts."""
     regime: str
     """``long``, ``flat`` or ``crash``; ``unknown`` while the history is too short, '' where it is switched off."""
     regime_rank: float | None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from bot.books.book import Book
+from bot.decide.ensemble import MEMBERS
 from bot.decide.regime import MODE_NAMES
 from bot.decide.sizer import heat_limit
 from bot.domain.finding import BLOCKING, Finding
@@ -215,6 +216,7 @@ def _coin(
 ) -> CoinView:
     history = decider.histories[symbol]
     state, hits = history.regime(), history.regime_hits()
+    members = list(zip(MEMBERS, history.members(), history.rules.weights, strict=True))
     last = decider.last.get(symbol)
     refusal = decider.refuser.last.get(symbol)
     prices = [a.tickers[a.market_of(symbol)] for a in accounts.values() if a.market_of(symbol) in a.tickers]
@@ -232,6 +234,8 @@ def _coin(
         target_usd=_number(decider.targets.get(symbol, float("nan"))),
         trigger_price=_number(history.trigger_close(config.min_score)),
         lowering_price=_number(history.lowering_close()),
+        members={name: _number(value) for name, value, weight in members if weight > 0},
+        weights={name: weight for name, _, weight in members if weight > 0},
         regime=MODE_NAMES[state.mode] if history.rules.regime else "",
         regime_rank=_number(state.rank),
         regime_periods=hits.periods,

@@ -326,6 +326,15 @@ def _waiting(model: StatusModel, look: Look) -> Iterator[Line]:
     yield from _next_decision(model, look)
 
 
+def _members(coin: CoinView) -> str:
+    """What the score is made of."""
+    parts = (
+        f"{name} {value:.2f} x {coin['weights'][name]:.0%}" if value is not None else f"{name} unknown"
+        for name, value in coin["members"].items()
+    )
+    return f"Score: {', '.join(parts)}."
+
+
 def _regime(coin: CoinView, look: Look, *, indent: str) -> Iterator[Line]:
     """The coin's market state with its own record; nothing where it is switched off or not known yet."""
     rank = coin["regime_rank"]
@@ -344,6 +353,8 @@ def _coin(coin: CoinView, decided: str, look: Look) -> Iterator[Line]:
     at = f"  at {price(coin['price'])}" if coin["price"] is not None else ""
     yield from wrapped(f"{coin['symbol']:<9} {known}{at}", look, hanging=INDENT)
     inner = INDENT * 2
+    if score is not None and len(coin["members"]) > 1:
+        yield from wrapped(_members(coin), look, indent=inner, style=Style.DIM)
     yield from _regime(coin, look, indent=inner)
     what, cure = explain(coin)
     # That the score is too low stands above already.

@@ -234,6 +234,8 @@ def _coin() -> CoinView:
         target_usd=20.0,
         trigger_price=None,
         lowering_price=None,
+        members={},
+        weights={},
         regime="",
         regime_rank=None,
         regime_periods=0,

@@ -28,12 +28,15 @@ from sim_store import SimControl, SimLedger, SimStateFile, open_ledger
 from sim_user import User
 from sim_venue import SimVenue
 
+from bot.decide.confidence import Evidence
+from bot.decide.ensemble import ENSEMBLE
 from bot.domain.account import Balance, FeeSchedule
 from bot.domain.errors import BotError, InvariantError
 from bot.domain.modes import ExitRule, Strategy, TradingMode
 from bot.domain.orders import Order
 from bot.engine.config import EngineConfig
 from bot.engine.engine import CycleResult, Engine
+from bot.engine.history import SignalRules
 from bot.engine.tiers import TierKeeper
 from bot.scaling.ladder import SCALING_TIERS
 from bot.storage.ledger import SqliteLedger
@@ -140,7 +143,11 @@ class World:
 
     def _config(self, coins: Sequence[str], names: Sequence[str]) -> EngineConfig:
         one_of = self.chance.choice
+        apart = random.Random(f"{self.seed} signals")  # so that the rest of a seed's episode stays what it was
         return EngineConfig(
+            signals=apart.choice((SignalRules(), SignalRules(weights=ENSEMBLE, regime=True))),
+            trade_filter=apart.random() < 0.5,
+            evidence=apart.choice((None, Evidence(60.0, 30.0, 60.0))),
             trading_mode=TradingMode.SIMULATED,
             strategy=one_of((Strategy.ALLOCATION, Strategy.ALLOCATION, Strategy.BREAKOUT)),
             exit_rule=one_of(list(ExitRule)),

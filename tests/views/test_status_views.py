@@ -252,6 +252,23 @@ def test_render_status_weak_signal_names_the_close_that_would_change_it() -> Non
     )
 
 
+def test_render_status_coin_shows_members_and_regime_with_its_record() -> None:
+    coin = a_coin(
+        members={"trend": 0.44, "momentum": 0.5, "volume": None},
+        weights={"trend": 0.4, "momentum": 0.2, "volume": 0.1},
+        regime="flat",
+        regime_rank=0.32,
+        regime_periods=15,
+        regime_right=9,
+    )
+    text = section_of(a_status(a_snapshot(coins=[coin])), "WHY NOTHING HAPPENS")
+    assert "Score: trend 0.44 x 40%, momentum 0.50 x 20%, volume unknown." in text
+    assert (
+        "Market flat, more volatile than on 32 % of the last year's days; such words were right in 9 of 15 periods of "
+        "20 days."
+    ) in text
+
+
 def test_render_status_refused_entry_is_explained_in_dollars() -> None:
     coin = a_coin(
         score=0.89,

@@ -44,6 +44,8 @@ def a_coin(**changes: Any) -> CoinView:
         "target_usd": 0.0,
         "trigger_price": 103_000.0,
         "lowering_price": 91_000.0,
+        "members": {},
+        "weights": {},
         "regime": "",
         "regime_rank": None,
         "regime_periods": 0,
