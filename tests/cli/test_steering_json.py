@@ -70,7 +70,7 @@ def test_resume_says_what_it_accepts() -> None:
 
 @pytest.mark.usefixtures("bot")
 def test_resume_json_is_one_object_with_what_it_accepts() -> None:
-    result = say("resume", "--reset-drawdown", "--book-out", "--json")
+    result = say("resume", "--reset-drawdown", "--book-out", "--accept-results", "--json")
     assert result.exit_code == 0
     document = json.loads(result.stdout)
     text = document.pop("text")
@@ -80,9 +80,13 @@ def test_resume_json_is_one_object_with_what_it_accepts() -> None:
         "accepted": [ACCEPTED],
         "reset_drawdown": True,
         "book_out": True,
+        "accept_results": True,
         "by": "running bot",
     }
-    assert text.startswith("Taken. Resumed. The drawdown counts from the present equity; this is recorded. Accepted: ")
+    assert text.startswith(
+        "Taken. Resumed. The drawdown counts from the present equity; this is recorded. Results count anew from now "
+        "against what is expected; this is recorded. Accepted: "
+    )
     assert result.stderr.startswith("Told the running bot (PAPER). Waiting")  # never between the lines of the object
 
 
