@@ -240,8 +240,11 @@ def read_model(state_dir: Path) -> ModelCard | None:
 
 
 def with_model(config: EngineConfig, state_dir: Path) -> EngineConfig:
-    """Add the trained model, of the user or as shipped. Raises ConfigError where it cannot be used."""
-    card = read_model(state_dir)
+    """Add the trained model, of the user or as shipped; one that cannot be used is told, and abstains."""
+    try:
+        card = read_model(state_dir)
+    except ConfigError as e:
+        return replace(config, model_about=f"AI model: it abstains, {e}")
     return replace(config, model=card, model_about=card_words(card)[0])
 
 

@@ -131,14 +131,16 @@ def open_paper(
 
 
 def with_evidence(config: EngineConfig, settings: Settings, *, now: datetime) -> EngineConfig:
-    """Add what the rules did on old prices, and the trained model: of the user's own files, else as shipped.
-
-    Raises ConfigError where a file cannot be used.
-    """
-    found = read_evidence(evidence_path(settings.state_dir))
+    """Add what the rules did on old prices, and the trained model: of the user's own files, else as shipped."""
     config = with_model(config, settings.state_dir)
-    account = config.primary_account
-    own = None if found is None else found.of(account, rules_of(settings))
+    account, rules = config.primary_account, rules_of(settings)
+    config = replace(config, rules_key=f"{account} {rules}")
+    path = evidence_path(settings.state_dir)
+    try:
+        found = read_evidence(path)
+    except ConfigError as e:  # it advises, and must keep nobody from selling
+        return replace(config, evidence_about=f"no evidence: {e}")
+    own = None if found is None else found.of(account, rules)
     if found is None or own is None:
         about = f"no evidence for these settings on {account}"
         return replace(config, evidence_about=about)

@@ -311,7 +311,7 @@ def send_again(market: Market, signals: Signals, terms: Terms, book: Book, c: in
         book,
         c,
         priced(coin, price, distance),
-        lots * (1.0 / LOT_UNITS) * price,
+        lots * (1.0 / LOT_UNITS * price),
         equity,
         terms.taker if crosses else terms.maker,
         now_ms,

@@ -164,7 +164,7 @@ def read_record(terms: Terms, book: Book) -> Edge:
         rate[EDGE_CONSTRAINED] = edge.constrained
         rate[EDGE_CHANCE] = edge.chance
         rate[REWARD] = measured_reward(results, idle)
-        own = confidence_of(results, weights, Evidence(0.0, 0.0, 0.0))
+        own = confidence_of(results, idle, Evidence(0.0, 0.0, 0.0))
         rate[CONFIDENCE] = own.chance
         rate[CONFIDENCE_OWN] = own.own
         total[RECORD_READ] = 1

@@ -43,6 +43,9 @@ def evidence(*, folder: Path | None, source: str | None, into: Path | None, as_j
     if folder is not None:
         if not target.is_dir():
             raise ConfigError(f"{target}: no such folder to write {EVIDENCE_NAME} into")
+        for name in (EVIDENCE_NAME, MODEL_NAME):
+            if (target / name).is_dir():
+                raise ConfigError(f"{target / name}: a folder lies where the file belongs")
         built, card = build_evidence(
             settings_from,
             folder=folder,
@@ -63,7 +66,7 @@ def evidence(*, folder: Path | None, source: str | None, into: Path | None, as_j
     view = EvidenceView(
         evidence=found,
         is_shipped=folder is None and where.parent != settings.state_dir,
-        card=read_model(where.parent),
+        card=read_model(target),
         account=account,
         maker_fee_pct=float(fees.maker_frac) * 100,
         taker_fee_pct=float(fees.taker_frac) * 100,

@@ -1,7 +1,8 @@
 """The trade filter: how likely an account's trades gain after costs, and whether they keep to what was expected.
 
 Both abstain until the account has closed enough trades of its own: evidence from old prices alone would hold
-back for ever what it cannot judge (quant, correction 4).
+back for ever what it cannot judge (quant, correction 4). The newest 40 results count in full while new ones come;
+without a new one their number halves in 180 days (``measured``), so that nothing is held back for ever.
 """
 
 import math
@@ -9,12 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bot.decide.kelly import chance_above_zero
+from bot.decide.measured import COUNTED_TRADES, NEEDED_TRADES, trades_that_count
 
 EVIDENCE_WEIGHT = 0.25
 """Of a trade that was simulated on old prices (quant 2.7)."""
-
-NEEDED_TRADES = 20.0
-"""Own trades, as they fade, from which the filter holds back."""
 
 BELOW_TRADES = 20
 """Trades in a row below the expected band after which entries pause."""
@@ -37,7 +36,7 @@ class Confidence(NamedTuple):
     chance: float
     """Probability that the mean net result of a trade is above zero."""
     own: float
-    """Own trades that count, as they fade."""
+    """Own trades that count, at most 40; their number halves in 180 days without a new one."""
     evidence: float
     """Simulated trades at their weight."""
 
@@ -52,22 +51,26 @@ class Band(NamedTuple):
     """Range of 90 % in which the mean of so many trades lies if they are as expected; NaN without evidence."""
     below: int
     """Newest trades in a row after each of which the mean lay below the range."""
+    chance: float
+    """Probability that the mean of these own trades is above zero, without any evidence."""
 
 
-def confidence_of(results: Sequence[float], weights: Sequence[float], evidence: Evidence) -> Confidence:
-    """Read own results (R, with the weights of their age) together with evidence at a quarter of its weight.
+def confidence_of(results: Sequence[float], idle_days: float, evidence: Evidence) -> Confidence:
+    """Read own results (R, oldest first) together with evidence at a quarter of its weight.
 
     The posterior is that of the Kelly leg (quant, correction 5): 20 imagined trades without an edge are in it.
+    ``idle_days`` have gone by since the newest result.
     """
     own = 0.0
     first = EVIDENCE_WEIGHT * evidence.total
     second = EVIDENCE_WEIGHT * evidence.squares
-    for i in range(len(results)):
-        own += weights[i]
-        first += weights[i] * results[i]
-        second += weights[i] * results[i] * results[i]
+    for i in range(max(0, len(results) - COUNTED_TRADES), len(results)):
+        own += 1.0
+        first += results[i]
+        second += results[i] * results[i]
     counted = EVIDENCE_WEIGHT * evidence.trades
-    return Confidence(chance_above_zero(own + counted, first, second), own, counted)
+    chance = chance_above_zero(own + counted, first, second)
+    return Confidence(chance, trades_that_count(len(results), idle_days), counted)
 
 
 def is_armed(confidence: Confidence) -> bool:
@@ -83,27 +86,30 @@ def holds_back(confidence: Confidence, least: float) -> bool:
 def band_of(results: Sequence[float], evidence: Evidence) -> Band:
     """Hold own results, oldest first, against the band of as many trades drawn from the evidence.
 
-    mean +- 1.645 sd / sqrt(n), the range of a mean of n independent trades; no band from fewer than two.
+    mean +- 1.645 sd sqrt(1 / n + 1 / m): the range of a mean of n trades when m have told mean and deviation. No
+    band from fewer than two.
     """
     none = math.nan
-    if evidence.trades < 2.0:
-        return Band(none, none, none, 0)
+    if evidence.trades < 2.0 or len(results) == 0:
+        return Band(none, none, none, 0, none)
     expected = evidence.total / evidence.trades
     variance = max(0.0, evidence.squares / evidence.trades - expected * expected)
     deviation = math.sqrt(variance * evidence.trades / (evidence.trades - 1.0))
     total = 0.0
+    squares = 0.0
     below = 0
+    width = 0.0
     for i in range(len(results)):
         total += results[i]
+        squares += results[i] * results[i]
         count = float(i + 1)
-        below = below + 1 if total / count < expected - BAND_Z * deviation / math.sqrt(count) else 0
+        width = BAND_Z * deviation * math.sqrt(1.0 / count + 1.0 / evidence.trades)
+        below = below + 1 if total / count < expected - width else 0
     trades = float(len(results))
-    if trades == 0.0:
-        return Band(none, none, none, 0)
-    width = BAND_Z * deviation / math.sqrt(trades)
-    return Band(total / trades, expected - width, expected + width, below)
+    chance = chance_above_zero(trades, total, squares)
+    return Band(total / trades, expected - width, expected + width, below, chance)
 
 
-def falls_short(band: Band, confidence: Confidence) -> bool:
+def falls_short(band: Band) -> bool:
     """Whether results are below what was expected for so long that entries pause (quant 7)."""
-    return band.below >= BELOW_TRADES and confidence.chance < BELOW_CHANCE
+    return band.below >= BELOW_TRADES and band.chance < BELOW_CHANCE

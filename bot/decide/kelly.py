@@ -160,7 +160,9 @@ def chance_above_zero(trades: float, total: float, squares: float) -> float:
     weight = PRIOR_TRADES + trades
     mean = total / weight
     variance = (prior_squares() + squares) / weight - mean * mean
-    return 0.5 * math.erfc(-mean / math.sqrt(max(0.0, variance) / (weight + 1.0)) / math.sqrt(2.0))
+    if not variance > 0.0:  # sums that no trades can have
+        return math.nan
+    return 0.5 * math.erfc(-mean / math.sqrt(variance / (weight + 1.0)) / math.sqrt(2.0))
 
 
 def drawdown_exponent(max_drawdown: float) -> float:

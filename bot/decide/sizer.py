@@ -392,6 +392,8 @@ def lots_within(usd: float, lot_usd: float) -> int:
     lots = int(usd / lot_usd)
     if lots * lot_usd > usd:  # the quotient was rounded up
         return lots - 1
+    if (lots + 1) * lot_usd <= usd:  # or down
+        return lots + 1
     return lots
 
 

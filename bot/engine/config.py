@@ -76,6 +76,8 @@ class EngineConfig:
     """What they are, or why there are none."""
     evidence_fees_pct: tuple[float, float] | None = None
     """Maker and taker fee that they were found with."""
+    rules_key: str = ""
+    """Account and rules by which the trades are made: under others they are not compared with this evidence."""
     model: ModelCard | None = None
     model_about: str = ""
     stall_days: float = 14.0

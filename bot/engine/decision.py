@@ -269,11 +269,11 @@ class Decider:
         if not self._config.trade_filter:
             return None
         least, (found, _) = self._config.min_confidence, self.expectation.read(now)
-        chance = found.chance if confidence.holds_back(found, least) else math.nan
-        if math.isnan(chance) and self._config.model is not None and self._config.model.armed:
-            said, _ = model_verdict(self._config.model, self.histories[symbol].features())
-            chance = said if said < least else math.nan
-        if math.isnan(chance):
+        chance, doubted = found.chance, confidence.holds_back(found, least)
+        if not doubted and self._config.model is not None and self._config.model.armed:
+            chance, _ = model_verdict(self._config.model, self.histories[symbol].features())
+            doubted = chance < least
+        if not doubted:
             return None
         return self.refuser.from_core(
             codes.LOW_CONFIDENCE, symbol=symbol, now=now, limit=least, actual=chance, notional_usd=gap

@@ -393,6 +393,7 @@ class Engine:
         since = parse_time(self.state.streak_counts_from)
         accounts = self.accounts.values()
         reward, reward_about = self.decider.reward(now)
+        self.decider.expectation.note_rules(now)
         confidence, band = self.decider.expectation.read(now)
         stakes = self.decider.exposure.stakes()
         self.guards.evaluate(

@@ -229,7 +229,7 @@ class EntryKeeper:
         sized = self._decider.sizing.size(
             key[1],
             coin,
-            float(again.quantity) * price,
+            account.instruments[key[1]].lots_in(again.quantity) * (rules.lot_step * price),
             account,
             standing=standing,
             entries=[],

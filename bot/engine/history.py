@@ -41,6 +41,7 @@ class History:
         self._volatilities: list[float] = []
         self._ordered: list[float] = []
         self._regime = Regime(regime.UNKNOWN, math.nan, 1.0)
+        self._trigger = -1, math.nan, math.nan
 
     def __len__(self) -> int:
         return len(self.closes)
@@ -91,10 +92,9 @@ class History:
 
     def members(self) -> tuple[float, ...]:
         """Members of the ensemble, 0 to 1 each; NaN for those without a value."""
-        return self._members_at(self.flags, len(self.closes))
+        return self._members_at(self.flags, len(self.closes), self._regime)
 
-    def _members_at(self, flags: Sequence[int], n_bars: int) -> tuple[float, ...]:
-        state = self._regime
+    def _members_at(self, flags: Sequence[int], n_bars: int, state: Regime) -> tuple[float, ...]:
         return (
             trend.trend_score(flags),
             ensemble.momentum_share(self.closes, n_bars),
@@ -149,8 +149,15 @@ class History:
     def trigger_close(self, min_score: float) -> float:
         """Level that the next close must exceed for ``min_score``; NaN: there already, or unknown.
 
-        With an ensemble it is sought by trying closes, each with the newest bar's volume and the regime as it is.
+        With an ensemble it is sought by trying closes, each of a bar with the newest bar's volume; where scores fall
+        again above a level, because the volatility rises with it, it may be another level than the lowest.
         """
+        known = len(self.closes), min_score
+        if self._trigger[:2] != known:
+            self._trigger = *known, self._trigger_close(min_score)
+        return self._trigger[2]
+
+    def _trigger_close(self, min_score: float) -> float:
         exact = trend.close_that_reaches(self.flags, self.highs, len(self.highs), min_score)
         if self.rules.weights == ensemble.TREND_ONLY or math.isnan(self.score()):
             return exact
@@ -167,15 +174,20 @@ class History:
 
     def _next_score(self, close: float) -> float:
         """Score after a next bar that closes at ``close``, between the newest close and it."""
-        n = len(self.closes)
-        columns = (self.highs, self.lows, self.closes, self.volumes)
-        values = (max(close, self.closes[-1]), min(close, self.closes[-1]), close, self.volumes[-1])
+        n, before = len(self.closes), self.closes[-1]
+        variance = indicators.ewma_variance_step(self._variance, n - 1, close / before - 1.0, indicators.EWMA_LAMBDA)
+        volatility = indicators.annual_volatility(variance) if n >= indicators.ATR_PERIOD else math.nan
+        columns = (self.highs, self.lows, self.closes, self.volumes, self._volatilities)
+        values = (max(close, before), min(close, before), close, self.volumes[-1], volatility)
         for column, value in zip(columns, values, strict=True):
             column.append(value)
         try:
             flags = list(self.flags)
             trend.advance_flags(flags, self.highs, self.lows, self.closes, n)
-            return ensemble.ensemble_score(self._members_at(flags, n + 1), self.rules.weights)
+            rank = regime.volatility_rank(list(self._ordered), self._volatilities, n, indicators.ATR_PERIOD)
+            mean = regime.mean_of_closes(self.closes, n + 1)
+            state = regime.regime_of(trend.trend_score(flags), rank, close, mean)
+            return ensemble.ensemble_score(self._members_at(flags, n + 1, state), self.rules.weights)
         finally:
             for column in columns:
                 column.pop()

@@ -21,6 +21,8 @@ RESULTS_KEPT = 500
 SECONDS_PER_DAY = 86_400.0
 NO_EVIDENCE = Evidence(0.0, 0.0, 0.0)
 FEE_TOLERANCE_PCT = 0.005
+ENOUGH = 30
+"""Trades; fewer are called insufficient everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,20 @@ class Expectation:
             compared = own_results(self._book.trades, now, parse_time(self._state.expected_from))
             self._known = (
                 key,
-                confidence_of(own.results, own.weights, evidence),
+                confidence_of(own.results, own.idle_days, evidence),
                 band_of(compared.results, evidence),
             )
         return self._known[1], self._known[2]
 
+    def note_rules(self, now: datetime) -> None:
+        """Compare only what closes from now on where the rules are not those of the trades before."""
+        if self._state.expected_rules != self._config.rules_key:
+            self._state.expected_rules = self._config.rules_key
+            self._state.expected_from = now.isoformat()
+
     def falls_short(self, now: datetime) -> bool:
         """Whether results have been below the expected band for so long that entries pause."""
-        confidence, band = self.read(now)
-        return falls_short(band, confidence)
+        return falls_short(self.read(now)[1])
 
     def confidence_words(self, now: datetime) -> str:
         """Say what the trade filter rests on, and whether it holds anything back."""
@@ -91,7 +98,7 @@ class Expectation:
         if not config.trade_filter:
             return "off (AI_TRADE_FILTER=False)"
         confidence, _ = self.read(now)
-        rests = f"{confidence.own:.1f} own trades as they fade"
+        rests = f"{confidence.own:.1f} own trades, of 40 at most"
         if confidence.evidence > 0.0:
             rests += f" and {config.evidence_about}{self._fee_words()}"
         words = f"{confidence.chance * 100:.0f} % sure of a gain after costs, by {rests}"
@@ -107,7 +114,9 @@ class Expectation:
         if math.isnan(band.mean):
             return f"no own trade yet to compare with {self._config.evidence_about}"
         stale = self._fee_words()
-        return f"own mean {band.mean:+.2f} R, expected {band.low:+.2f} to {band.high:+.2f} R (90 %){stale}"
+        count = self._config.evidence.trades
+        few = f", from {count:.0f} trades: insufficient" if count < ENOUGH else ""
+        return f"own mean {band.mean:+.2f} R, expected {band.low:+.2f} to {band.high:+.2f} R (90 %{few}){stale}"
 
     def _fee_words(self) -> str:
         """Say that the account takes other fees than the evidence was found with; '' where it does not."""

@@ -187,9 +187,9 @@ class Protector:
         wanted = Decimal(plan.stop_price)
         if wanted >= ticker.bid and not self._rests(key, quantity, wanted):
             # The price is there already: venues reject such a stop.
-            self._plan_all(name, f"the price is at its stop of {wanted} or below")
+            self._plan_all(name, f"the price is at its stop of {wanted:.2f} or below")
         elif self._is_overdue(name, wanted, max(ticker.last, ticker.bid), now):
-            self._plan_all(name, f"the stop of {wanted} was reached and did not sell")
+            self._plan_all(name, f"the stop of {wanted:.2f} was reached and did not sell")
         if name in self._state.exits:
             self._sell(account, key, quantity, bid=ticker.bid, stop=wanted, now=now)
             if key not in self._book.positions:

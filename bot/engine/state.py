@@ -103,6 +103,8 @@ class EngineState:
     half_size_next: bool = False
     below_expectation: bool = False
     """Whether own trades have fallen short of what the evidence let expect; `resume --accept-results` ends it."""
+    expected_rules: str = ""
+    """The rules of the trades that are compared."""
     expected_from: str = ""
     """Trades closed up to this moment are not compared any more."""
     failed_cycles: int = 0

@@ -95,7 +95,7 @@ SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
         _C.MARKET_FLAT: Explanation(
             "The coin's own trend is not up: {actual} of its lookbacks are long; an entry needs {limit} "
             "(MARKET_REGIME_ENGINE).",
-            "A daily close above more of its earlier highs.",
+            "A rising trend: daily closes above more of its earlier highs.",
         ),
         _C.MARKET_CRASH: Explanation(
             "The coin is in a crash: below its 200-day mean, and more volatile than on {actual} of the days of a year; "

@@ -16,7 +16,7 @@ FILTER: dict[str, Any] = {"trade_filter": True, "max_losses": 1_000}
 MIDDLING = [1.0] * 10 + [-1.0] * 11
 """21 trades, sum -1: mean -1 / 41, second moment (36 + 21) / 41; P(edge > 0) = 44.7 %."""
 GOOD_EVIDENCE = Evidence(60.0, 30.0, 60.0)
-"""Mean .5, deviation .873: after 21 trades the band begins at .187, after 40 at .273."""
+"""Mean .5, deviation .873: after 24 trades the band begins at .153."""
 
 
 def guard(rig: Rig, name: str) -> Any:
@@ -44,7 +44,7 @@ def test_filter_lets_pass_without_enough_own_trades_and_says_so(tmp_path: Path) 
     reading = guard(rig, "confidence")
     assert not reading.active
     assert "not armed, needs 20 own trades and lets pass" in reading.about
-    assert "19.0 own trades as they fade and 400 bad ones" in reading.about
+    assert "19.0 own trades, of 40 at most and 400 bad ones" in reading.about
 
 
 def test_filter_that_is_off_refuses_nothing(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_results_below_the_band_pause_entries_until_the_user_goes_on(tmp_path: P
     assert (limit, unit) == (20.0, "count")
     assert actual >= 20.0
     assert ("expectation", True) in rig.guard_events()
-    assert guard(rig, "expectation").about == "own mean -1.00 R, expected +0.21 to +0.79 R (90 %)"
+    assert guard(rig, "expectation").about == "own mean -1.00 R, expected +0.15 to +0.85 R (90 %)"
 
 
 def test_pause_outlasts_restarts_and_a_plain_resume(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_accepted_results_are_not_compared_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [19, 20])
 def test_nineteen_trades_below_are_not_enough(tmp_path: Path, count: int) -> None:
-    # The first loss of 1 R lies below the band: it begins at -.94 for a single trade.
+    # The first loss of 1 R lies below the band: it begins at -.95 for a single trade.
     rig = make_rig(tmp_path, **EXPECTING)
     rig.close_trades([-1.0] * count)
     rig.first_cycle()

@@ -60,7 +60,7 @@ def test_control_in_an_empty_folder_ends_with_3(
 
 def test_control_of_a_running_bot_is_obeyed_within_a_cycle(tmp_path: Path) -> None:
     simulate(tmp_path, TRADING_CYCLES)
-    assert len(snapshot(tmp_path)["positions"]) == 2
+    assert len(snapshot(tmp_path)["positions"]) == 1
     with running(tmp_path, "run", "--interval", "0.05") as program:
         program.wait_for_cycles(1)
 
@@ -105,7 +105,7 @@ def test_control_without_a_bot_does_it_at_once(tmp_path: Path) -> None:
 
 def test_halt_survives_a_restart_and_ends_with_resume(tmp_path: Path) -> None:
     simulate(tmp_path, 1)
-    assert len(snapshot(tmp_path)["orders"]) == 2  # two entries rest
+    assert len(snapshot(tmp_path)["orders"]) == 1  # an entry rests
     assert bot(tmp_path, "halt").returncode == 0
     assert {order["purpose"] for order in snapshot(tmp_path)["orders"]} <= {"stop"}
     assert {result.mode for result in simulate(tmp_path, 30)} == {"HALTED"}
@@ -119,7 +119,7 @@ def test_flatten_without_a_bot_sells_all_and_resume_trades_again(tmp_path: Path)
     simulate(tmp_path, TRADING_CYCLES)
     assert bot(tmp_path, "flatten", "--yes").returncode == 0
     book = assert_books_equal_the_accounts(tmp_path)
-    assert (book.positions, len(book.trades)) == ({}, 2)
+    assert (book.positions, len(book.trades)) == ({}, 1)
     with reader(tmp_path) as ledger:
         assert [order for order in ledger.orders() if order.is_live] == []
     document = status(tmp_path)

@@ -28,6 +28,8 @@ from bot.storage.simulation_store import SimulationStore
 from bot.storage.state_file import JsonStateFile
 
 KILLS = 10
+TWO_COINS = {"SIGNAL_ENSEMBLE": "False"}
+"""On the trend alone two coins are bought within the first hours."""
 
 
 def assert_all_is_well(folder: Path) -> None:
@@ -42,7 +44,7 @@ def assert_all_is_well(folder: Path) -> None:
 def test_bot_killed_at_random_moments_restarts_with_exact_books(tmp_path: Path) -> None:
     chance = random.Random(20260203)
     for kill in range(KILLS):
-        with running(tmp_path, "run", "--interval", "0") as program:
+        with running(tmp_path, "run", "--interval", "0", **TWO_COINS) as program:
             if kill:
                 program.wait_for_cycles(1)
                 pause(chance.uniform(0.0, 0.25))
@@ -50,7 +52,7 @@ def test_bot_killed_at_random_moments_restarts_with_exact_books(tmp_path: Path) 
                 pause(0.3)  # about where the very first start makes its files
             program.signal(signal.SIGKILL)
             assert program.wait() == -signal.SIGKILL
-        done = bot(tmp_path, "run", "--cycles", "2", "--interval", "0")
+        done = bot(tmp_path, "run", "--cycles", "2", "--interval", "0", **TWO_COINS)
         assert done.returncode == 0, done.stderr
         assert "Ended cleanly" in done.stderr
         assert_all_is_well(tmp_path)
@@ -96,7 +98,7 @@ class _Executioner:
 @pytest.mark.usefixtures("fast")
 def test_bot_killed_before_any_write_restarts_with_exact_books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executioner = _Executioner(monkeypatch)
-    simulate(tmp_path / "whole", 14)
+    simulate(tmp_path / "whole", 14, **TWO_COINS)
     assert len(fills_in(tmp_path / "whole")) == 2  # hours 13 to 2: entries, fills, stops, a second decision
     writes = executioner.writes
     assert writes > 100
@@ -104,7 +106,7 @@ def test_bot_killed_before_any_write_restarts_with_exact_books(tmp_path: Path, m
     for number in sorted(chance.sample(range(1, writes + 1), 10)):
         folder = tmp_path / str(number)
         executioner.writes, executioner.deadly = 0, number
-        with pytest.raises(_Killed), simulation(folder) as session:
+        with pytest.raises(_Killed), simulation(folder, **TWO_COINS) as session:
             run_engine(
                 session.engine,
                 session.clock,
@@ -113,7 +115,7 @@ def test_bot_killed_before_any_write_restarts_with_exact_books(tmp_path: Path, m
                 cycles=14,
             )
         executioner.deadly = 0
-        simulate(folder, 2)
+        simulate(folder, 2, **TWO_COINS)
         assert_all_is_well(folder)
 
 

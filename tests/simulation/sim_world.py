@@ -145,7 +145,7 @@ class World:
         one_of = self.chance.choice
         apart = random.Random(f"{self.seed} signals")  # so that the rest of a seed's episode stays what it was
         return EngineConfig(
-            signals=apart.choice((SignalRules(), SignalRules(weights=ENSEMBLE, regime=True))),
+            signals=apart.choice((*[SignalRules()] * 3, SignalRules(weights=ENSEMBLE, regime=True))),
             trade_filter=apart.random() < 0.5,
             evidence=apart.choice((None, Evidence(60.0, 30.0, 60.0))),
             trading_mode=TradingMode.SIMULATED,

@@ -111,6 +111,17 @@ def edited(path: tuple[str | int, ...], value: object) -> dict[str, Any]:
         (("expectations", 0, "rules", "signal_ensemble"), 1, "expectations[0].rules.signal_ensemble: must be a bool"),
         (("expectations", 0, "more"), 1, "expectations[0]: must have account"),
         (("regime", 0), None, "regime[0]: must have coin"),
+        (("schema_version",), True, "schema_version: must be 1"),
+        (("expectations",), [], "expectations: there are none"),
+        (("expectations", 0, "squares_r"), 1.7, "total_r 6 and squares_r 1.7 do not agree"),  # 6^2 > 20 x 1.7
+        (("expectations", 0, "squares_r"), -1.0, "do not agree"),
+        (("expectations", 0, "total_r"), 1e308, "expectations[0].total_r: must be a float"),
+        (("expectations", 0, "days"), 10**400, "expectations[0].days: must be a int"),
+        (("expectations", 0, "lost"), 41, "41 lost of 40 windows"),
+        (("expectations", 0, "name"), "\ud800", "no evidence that this version can use"),
+        (("regime", 0, "right"), 101, "101 right and 50 rose of 100"),
+        (("from_at",), "0001-01-01T00:00:00+14:00", "no evidence that this version can use"),
+        (("to_at",), "2010-01-01T00:00:00+00:00", "from_at and to_at: must lie between"),
     ],
 )
 def test_file_that_is_no_evidence_is_refused_by_field(
@@ -130,6 +141,16 @@ def test_file_that_is_no_object_is_refused(tmp_path: Path, content: bytes) -> No
     file.write_bytes(content)
     with pytest.raises(ConfigError, match="no evidence that this version can use"):
         read_evidence(file)
+
+
+def test_folder_or_dead_link_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evidence.json").mkdir()
+    with pytest.raises(ConfigError, match="must be a file"):
+        read_evidence(evidence_path(tmp_path))
+    (tmp_path / "evidence.json").rmdir()
+    (tmp_path / "evidence.json").symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigError, match="leads nowhere"):
+        read_evidence(evidence_path(tmp_path))
 
 
 def test_own_file_goes_before_the_shipped_one(tmp_path: Path) -> None:
@@ -255,7 +276,10 @@ def test_bot_with_other_settings_has_no_evidence_and_says_so(tmp_path: Path) -> 
     assert config.evidence_about == "no evidence for these settings on kraken"
 
 
-def test_bot_does_not_start_on_evidence_that_is_damaged(tmp_path: Path) -> None:
+def test_damaged_files_keep_nobody_from_trading_or_selling(tmp_path: Path) -> None:
     (tmp_path / "evidence.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"evidence\.json: no evidence"):
-        config_of(tmp_path)
+    (tmp_path / "model.json").write_text("{}")
+    config = config_of(tmp_path)
+    assert (config.evidence, config.model) == (None, None)
+    assert "evidence.json: no evidence that this version can use" in config.evidence_about
+    assert config.model_about.startswith("AI model: it abstains, ")
