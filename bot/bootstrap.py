@@ -62,6 +62,18 @@ __all__ = [
     "split_equity",
 ]
 
+RULE_SETTINGS = (
+    *("TRADE_ONLY", "POSITION_SIZER", "KELLY_WEIGHT", "VOLATILITY_WEIGHT", "EQUITY_WEIGHT"),
+    *("MIN_SIGNAL_SCORE", "MIN_AI_CONFIDENCE", "MIN_RISK_REWARD", "MIN_TRADE_SIZE", "MAX_POSITION_PCT"),
+    *("MAX_POSITIONS", "RISK_PER_TRADE", "FORCE_CASH_BUFFER", "DAILY_MAX_LOSS", "MAX_DRAWDOWN"),
+    *("MAX_CONSECUTIVE_LOSSES", "MICRO_CAPITAL_MODE", "PRO_MODE", "HALT_FLATTENS", "MODE"),
+)
+"""Settings besides strategy and switches that change what is bought."""
+
+_NO_EVIDENCE = {
+    TradingMode.SIMULATED: "evidence of real prices says nothing of invented ones",
+    TradingMode.REPLAY: "evidence of the same prices would know the future",
+}
 CYCLE_OFFSET = timedelta(seconds=60)
 """Replayed and simulated cycles run this long after a bar opened, as the live decision does."""
 
@@ -231,7 +243,15 @@ def rules_of(settings: Settings) -> Rules:
         signal_ensemble=settings.signal_ensemble,
         market_regime_engine=settings.market_regime_engine,
         ai_trade_filter=settings.ai_trade_filter,
+        others=tuple((name, _rule_text(getattr(settings, name.lower()))) for name in RULE_SETTINGS),
     )
+
+
+def _rule_text(value: object) -> str:
+    """A setting's value, written the same however it was given."""
+    if isinstance(value, tuple):
+        return ",".join(sorted(map(str, value)))
+    return f"{value:g}" if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else str(value)
 
 
 def read_model(state_dir: Path) -> ModelCard | None:
@@ -364,6 +384,7 @@ def engine_config_of(
         leg_weights=leg_weights(settings),
         signals=signal_rules(settings),
         trade_filter=settings.ai_trade_filter,
+        evidence_about=_NO_EVIDENCE.get(mode, ""),
         size_on_equity=settings.pro_mode,
         floor_allowed=settings.micro_capital_mode,
         follows_master=settings.mode is AccountMode.MASTER_FOLLOW,

@@ -19,8 +19,8 @@ from bot.storage.lock import ModeLock
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.views.download_text import Asked, CoinReport, gaps_within
 
-DEFAULT_DAYS = 2_192
-"""Six years."""
+DEFAULT_DAYS = 2_557
+"""Seven years: six to look at, and one for the signals to look back on."""
 
 LOCK_NAME = ".download.lock"
 """Not a bot's: the folder may be one in which a bot runs."""
@@ -161,7 +161,7 @@ def open_download(
     now: datetime,
     on_page: OnPage,
 ) -> Iterator[Download]:
-    """Reach the venue and take the folder; None stands for six years before the end, and for the last closed candle.
+    """Reach the venue and take the folder; None stands for seven years before the end, and for the last closed candle.
 
     Raises ConfigError for what the venue does not serve, VenueError where it does not answer, and AlreadyRunningError
     where another download writes into the folder.

@@ -57,7 +57,7 @@ def build_evidence(
     for account in PAPER_ACCOUNTS:
         for name, changes in CANDIDATES.items():
             say(f"{account}: {name} ...")
-            settings = settings_with(changes)
+            settings = settings_with({**changes, "TRADE_ONLY": ",".join(data.coins)})
             ready = prepared(settings, data=data, account=account, equity=Decimal(choice.EQUITY_USD), compiled=False)
             found, ruled = _expectation(ready, settings, account=account, name=name, from_ms=begins, to_ms=ends)
             expectations.append(found)
@@ -93,7 +93,7 @@ def build_evidence(
         chosen=chosen,
         chosen_qualifies=qualifies,
         expectations=tuple(expectations),
-        regime=tuple(_hit_rate(coin, data) for coin in data.coins),
+        regime=tuple(_hit_rate(coin, data, begins) for coin in data.coins),
     )
     return evidence, card
 
@@ -140,11 +140,11 @@ def _expectation(
     return expectation, Tried(name=name, returns=returns, drawdown=result.drawdown, median=spread.median)
 
 
-def _hit_rate(coin: str, data: SourceData) -> HitRate:
+def _hit_rate(coin: str, data: SourceData, from_ms: int) -> HitRate:
     history = History(SignalRules(regime=True))
     daily = data.coins[coin].daily
     history.extend(daily.between(0, len(daily)))
-    hits = history.regime_hits()
+    hits = history.regime_hits(from_ms)
     return HitRate(coin=coin, periods=hits.periods, right=hits.right, rose=hits.rose)
 
 

@@ -23,8 +23,10 @@ from bot.domain.modes import TradingMode
 from bot.domain.venue_report import VENUE_REPORTS_KEY, VenueReport
 from bot.settings import describe, env_file_is_private, load_settings, secrets_stand_in
 from bot.settings_schema import SETTINGS, Settings, accounts_with_keys
+from bot.storage.evidence_file import EVIDENCE_NAME, MODEL_NAME, evidence_path, read_evidence
 from bot.storage.ledger_reader import LedgerReader
 from bot.storage.lock import holder
+from bot.storage.model_file import read_model_card
 from bot.storage.modes import ledger_path, mode_folder
 from bot.views.doctor_account import check_account
 from bot.views.doctor_keys import check_keys, check_secret_files
@@ -80,6 +82,7 @@ def _examine(
     folder = settings.state_dir
     yield from fenced(FOLDER, "STATE_DIR", _state_dir(folder), fix="check STATE_DIR, owner and permissions")
     yield from fenced(FOLDER, "free disk", _disk(folder), fix="check STATE_DIR")
+    yield from fenced(FOLDER, "evidence", _advisory(folder), fix="delete the file, or build it anew: `evidence FOLDER`")
     for mode in TradingMode:
         checks = check_account(folder, mode, now=now)
         yield from fenced(f"account {mode.value}", "folder", checks, fix="check owner and permissions of the folder")
@@ -212,6 +215,21 @@ def _settings(settings: Settings | None, problem: str) -> Iterator[Check]:
 
 
 # -- the folder
+
+
+def _advisory(folder: Path) -> Iterator[Check]:
+    """The files that advise the bot: it goes on without one that cannot be used."""
+    fix = "delete it, or build it anew: `evidence FOLDER`"
+    found = []
+    for name, read in ((EVIDENCE_NAME, read_evidence), (MODEL_NAME, read_model_card)):
+        path = evidence_path(folder, name)
+        found.append(f"{name} {'of your own' if path.parent == folder else 'as shipped'}")
+        try:
+            read(path)
+        except ConfigError as e:
+            yield Check(area=FOLDER, name=name, health=Health.WARN, found=f"the bot goes on without it: {e}", fix=fix)
+            return
+    yield Check(area=FOLDER, name="evidence", health=Health.OK, found=", ".join(found))
 
 
 def _state_dir(folder: Path) -> Iterator[Check]:

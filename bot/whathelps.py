@@ -25,11 +25,11 @@ from bot.whatcosts import VENUES, costs_of
 
 ASSUMED_TRIPS: Mapping[Strategy, tuple[float, str]] = MappingProxyType(
     {
-        Strategy.ALLOCATION: (30.0, "about 60 orders a year in a simulation on daily bars to 2024"),
-        Strategy.BREAKOUT: (16.0, "a simulation's median at $250"),
+        Strategy.ALLOCATION: (4.0, "closed trades a year in the shipped evidence, rounded up"),
+        Strategy.BREAKOUT: (17.0, "closed trades a year in the shipped evidence, rounded up"),
     }
 )
-"""Round trips a year of an account without a record of its own (quant, corrections 14 and 13)."""
+"""Round trips a year of an account without a record of its own: those of the shipped evidence."""
 
 RECORD_DAYS = 90
 """From here on the account's own pace counts."""

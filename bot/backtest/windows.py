@@ -13,7 +13,9 @@ from bot.backtest.layout import Book, Market, Terms
 from bot.backtest.result import hold_return, matched_hold
 
 MONTHS = 12
-EVERY_MONTHS = 3
+EVERY_MONTHS = 4
+WARM_UP_MS = 365 * 86_400_000
+"""Before a window: the signals look back for a year."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ TOLD_PARTS = 10
 )
 @click.option("--timeframe", type=click.Choice(list(TIMEFRAME_MS)), default="1d", show_default=True)
 @click.option(
-    "--from", "from_text", metavar="DATE", help="First day, UTC, such as 2022-01-01. Default: six years back."
+    "--from", "from_text", metavar="DATE", help="First day, UTC, such as 2022-01-01. Default: seven years back."
 )
 @click.option("--to", "to_text", metavar="DATE", help="Last day, UTC. Default: the last candle that has closed.")
 @click.option(

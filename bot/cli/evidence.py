@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -41,21 +42,7 @@ def evidence(*, folder: Path | None, source: str | None, into: Path | None, as_j
         raise ConfigError(f"{', '.join(alone)} belongs to building it: `evidence FOLDER` names the candles")
     target = settings.state_dir if into is None else into
     if folder is not None:
-        if not target.is_dir():
-            raise ConfigError(f"{target}: no such folder to write {EVIDENCE_NAME} into")
-        for name in (EVIDENCE_NAME, MODEL_NAME):
-            if (target / name).is_dir():
-                raise ConfigError(f"{target / name}: a folder lies where the file belongs")
-        built, card = build_evidence(
-            settings_from,
-            folder=folder,
-            source=preferred_source(folder) if source is None else source,
-            now=current_time(),
-            say=lambda words: click.echo(words, err=True),
-        )
-        write_evidence(target / EVIDENCE_NAME, built)
-        if card is not None:
-            write_model_card(target / MODEL_NAME, card)
+        _build(folder, source, target)
     where = target / EVIDENCE_NAME if folder is not None else evidence_path(settings.state_dir)
     found = read_evidence(where)
     if found is None:
@@ -70,6 +57,7 @@ def evidence(*, folder: Path | None, source: str | None, into: Path | None, as_j
         account=account,
         maker_fee_pct=float(fees.maker_frac) * 100,
         taker_fee_pct=float(fees.taker_frac) * 100,
+        rules=rules_of(settings),
         own=found.of(account, rules_of(settings)),
         now=current_time(),
     )
@@ -78,3 +66,27 @@ def evidence(*, folder: Path | None, source: str | None, into: Path | None, as_j
         return
     for line in render_evidence(view):
         click.echo(line)
+
+
+def _build(folder: Path, source: str | None, target: Path) -> None:
+    """Compute everything and write it. Raises ConfigError, before anything is computed where the folder is no good."""
+    if not target.is_dir():
+        raise ConfigError(f"{target}: no such folder to write {EVIDENCE_NAME} into")
+    if not os.access(target, os.W_OK | os.X_OK):
+        raise ConfigError(f"{target} cannot be written: the evidence has nowhere to go")
+    for name in (EVIDENCE_NAME, MODEL_NAME):
+        if (target / name).is_dir():
+            raise ConfigError(f"{target / name}: a folder lies where the file belongs")
+    built, card = build_evidence(
+        settings_from,
+        folder=folder,
+        source=preferred_source(folder) if source is None else source,
+        now=current_time(),
+        say=lambda words: click.echo(words, err=True),
+    )
+    try:
+        write_evidence(target / EVIDENCE_NAME, built)
+        if card is not None:
+            write_model_card(target / MODEL_NAME, card)
+    except OSError as e:
+        raise ConfigError(f"{target} cannot be written: {e.strerror}") from e

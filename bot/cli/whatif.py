@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import click
 
 from bot.backtest.choice import LAST_DAY
-from bot.backtest.windows import MONTHS, spans, window_of
+from bot.backtest.windows import MONTHS, WARM_UP_MS, Window, spans, window_of
 from bot.bootstrap import PAPER_ACCOUNTS
-from bot.bootstrap_backtest import prepared
+from bot.bootstrap_backtest import Prepared, prepared
 from bot.cli.env import settings_from
 from bot.cli.options import json_option
 from bot.cli.replay import parse_equity
 from bot.domain.errors import ConfigError
-from bot.settings_schema import configured_accounts
+from bot.settings_schema import Settings, configured_accounts
 from bot.storage.candle_files import candles_folder, open_source, preferred_source
-from bot.views.recorded import own_account
+from bot.storage.candle_reader import gap_summary
+from bot.views.recorded import OwnAccount, own_account
 from bot.views.status import json_text
 from bot.views.whatif_text import WhatIf, render_whatif, whatif_document
 
 YEARS = 6
 LONG_YEAR_MS = 366 * 86_400_000
+COVERED_FRAC = 0.9
+"""Of the days of a window that some coin must have."""
 
 
 @click.command()
@@ -45,7 +49,7 @@ def whatif(
 ) -> None:
     r"""Say what this account would have come to, begun at any time in six years.
 
-    Twelve months from a start every three months: a bad, a middling and a good one, in dollars, beside holding the
+    Twelve months from a start every four months: a bad, a middling and a good one, in dollars, beside holding the
     same coins and cash. Candles are those of `download`.
 
     \b
@@ -55,16 +59,11 @@ def whatif(
     settings = settings_from()
     account = venue.lower() if venue is not None else configured_accounts(settings)[0]
     own = own_account(settings.state_dir, account)
-    if equity is not None:
-        start, equity_from = parse_equity(equity), "--equity"
-    elif own is not None and own.equity_usd > 0:
-        start, equity_from = Decimal(repr(round(own.equity_usd, 2))), "the account's"
-    else:
-        start, equity_from = settings.paper_equity, "PAPER_EQUITY"
+    start, equity_from = _equity(equity, own, settings)
     where = candles_folder(settings.state_dir) if folder is None else folder
     if folder is None and not where.is_dir():
         raise ConfigError(
-            f"there are no candles in {where}: `python bot.py download` fetches six years of them in half a minute"
+            f"there are no candles in {where}: `python bot.py download` fetches seven years of them in half a minute"
         )
     chosen = source if source is not None else preferred_source(where)
     data = open_source(where, chosen, settings.trade_only, timeframe=timeframe)
@@ -76,12 +75,15 @@ def whatif(
         compiled=False,
         fees=None if own is None else own.fees,
     )
-    windows = []
-    for from_ms, to_ms in spans(max(data.from_ms, data.to_ms - years * LONG_YEAR_MS), data.to_ms):
-        part = ready.between(from_ms, to_ms)
-        windows.append(window_of(part.market, part.terms, part.run(keeps=False)))
+    starts = list(spans(max(data.from_ms, data.to_ms - years * LONG_YEAR_MS), data.to_ms))
+    if not starts:
+        raise ConfigError(
+            f"{chosen} candles in {where} hold less than {MONTHS} whole months; `download` fetches more, and --source "
+            "names others that lie there"
+        )
+    windows = [_run(ready, from_ms, to_ms) for from_ms, to_ms in _usable(ready, starts)]
     if not windows:
-        raise ConfigError(f"{chosen} candles in {where} hold less than {MONTHS} whole months; `download` fetches more")
+        raise ConfigError(f"{chosen} candles in {where} have gaps in each {MONTHS} months; `download` fetches them")
     asked = WhatIf(
         account=account,
         fees=ready.fees,
@@ -98,8 +100,43 @@ def whatif(
     )
     for coin, why in data.missing.items():
         click.echo(f"{coin}: left out, {why}", err=True)
+    for of in data.coins.values():
+        if of.gaps:
+            click.echo(f"{of.coin}: {gap_summary(of.gaps)}", err=True)
     if as_json:
         click.echo(json_text(whatif_document(asked)))
         return
     for line in render_whatif(asked):
         click.echo(line)
+
+
+def _equity(given: str | None, own: OwnAccount | None, settings: Settings) -> tuple[Decimal, str]:
+    """What to begin with, and where that is from."""
+    if given is not None:
+        return parse_equity(given), "--equity"
+    if own is not None and own.equity_usd > 0:
+        return Decimal(repr(round(own.equity_usd, 2))), "the account's"
+    return settings.paper_equity, "PAPER_EQUITY"
+
+
+def _usable(ready: Prepared, starts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Leave out what has no warm-up, where others have one, and what the candles do not cover; each is said."""
+    data = ready.data
+    warm = [span for span in starts if span[0] >= data.from_ms + WARM_UP_MS]
+    if not warm:
+        click.echo("No start has a year of candles before it: the signals begin cold, and buy later.", err=True)
+    elif len(warm) < len(starts):
+        click.echo(f"{len(starts) - len(warm)} starts are left out: less than a year of candles lies before.", err=True)
+    covered = []
+    for from_ms, to_ms in warm or starts:
+        bars = (of.execution.count_within(from_ms, to_ms) * of.execution.length_ms for of in data.coins.values())
+        if max(bars) >= COVERED_FRAC * (to_ms - from_ms):
+            covered.append((from_ms, to_ms))
+    if len(covered) < len(warm or starts):
+        click.echo(f"{len(warm or starts) - len(covered)} starts are left out: candles are missing.", err=True)
+    return covered
+
+
+def _run(ready: Prepared, from_ms: int, to_ms: int) -> Window:
+    part = ready.between(from_ms, to_ms)
+    return window_of(part.market, part.terms, part.run(keeps=False))

@@ -108,20 +108,24 @@ def mean_of_closes(closes: Sequence[float], n_bars: int) -> float:
 
 
 def hits_of(modes: Sequence[int], closes: Sequence[float], n_bars: int) -> Hits:
-    """Judge the modes over periods of 20 days that do not overlap, the newest period last.
+    """Judge the modes by the close 20 days later: LONG is right where it is higher, FLAT and CRASH where it is not.
 
-    LONG is right where the close 20 days later is higher, FLAT and CRASH where it is not.
+    Every day is judged, because the share depends much on the day on which one begins; it is told as so many periods
+    as do not overlap, which is what it rests on.
     """
-    periods = 0
+    days = 0
     right = 0
     rose = 0
-    for i in range((n_bars - 1) % HIT_DAYS, n_bars - HIT_DAYS, HIT_DAYS):
+    for i in range(n_bars - HIT_DAYS):
         if modes[i] == UNKNOWN:
             continue
         up = closes[i + HIT_DAYS] > closes[i]
-        periods += 1
+        days += 1
         if up:
             rose += 1
         if up == (modes[i] == LONG):
             right += 1
-    return Hits(periods, right, rose)
+    if days < HIT_DAYS:
+        return Hits(0, 0, 0)
+    periods = days // HIT_DAYS
+    return Hits(periods, round(periods * right / days), round(periods * rose / days))

@@ -16,16 +16,21 @@ class Rules:
     signal_ensemble: bool
     market_regime_engine: bool
     ai_trade_filter: bool
+    others: tuple[tuple[str, str], ...]
+    """Name and value of every other setting that changes what is bought, the coins among them."""
+
+    def differences(self, other: Rules) -> list[str]:
+        """Name what differs, as NAME=VALUE of the other; the exit rule counts for breakout trades alone."""
+        named = ["strategy", "signal_ensemble", "market_regime_engine", "ai_trade_filter"]
+        named += ["exit_rule"] if self.strategy == "breakout" else []
+        mine, theirs = dict(self.others), dict(other.others)
+        mine |= {name.upper(): str(getattr(self, name)) for name in named}
+        theirs |= {name.upper(): str(getattr(other, name)) for name in named}
+        return [f"{name}={value}" for name, value in theirs.items() if mine.get(name) != value]
 
     def same_as(self, other: Rules) -> bool:
-        """Whether both trade alike; the exit rule counts for breakout trades alone."""
-        return (
-            self.strategy == other.strategy
-            and (self.strategy != "breakout" or self.exit_rule == other.exit_rule)
-            and self.signal_ensemble == other.signal_ensemble
-            and self.market_regime_engine == other.market_regime_engine
-            and self.ai_trade_filter == other.ai_trade_filter
-        )
+        """Whether both trade alike."""
+        return not self.differences(other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,8 @@ class CoinView(TypedDict):
     regime_periods: int
     """Periods of 20 days by which the regime can be judged, and how many of them it had right."""
     regime_right: int
+    regime_rose: int
+    """Periods that rose: what "it always rises" would have had right."""
     action: str
     """Of the last decision: ``enter``, ``add``, ``reduce``, ``exit``, ``hold``, ``refuse``; '' before the first."""
     refusal: str

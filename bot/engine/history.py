@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -117,9 +118,10 @@ class History:
             return regime.UNKNOWN, math.nan, math.nan, 1.0
         return self._regime.mode, trend.trend_score(self.flags), self._regime.rank, self._regime.scale
 
-    def regime_hits(self) -> Hits:
-        """How often this coin went where its mode pointed."""
-        return regime.hits_of(self.modes, self.closes, len(self.closes))
+    def regime_hits(self, from_ms: int = 0) -> Hits:
+        """How often this coin went where its mode pointed, from a moment on."""
+        first = bisect_left(self.open_ms, from_ms)
+        return regime.hits_of(self.modes[first:], self.closes[first:], len(self.closes) - first)
 
     def atr(self) -> float:
         """Average true range in quote units; NaN while the history is too short."""

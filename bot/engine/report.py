@@ -240,6 +240,7 @@ def _coin(
         regime_rank=_number(state.rank),
         regime_periods=hits.periods,
         regime_right=hits.right,
+        regime_rose=hits.rose,
         action=last.action if last is not None else "",
         refusal=refusal.code.value if refusal is not None else "",
         refusal_account=refusal.account if refusal is not None else "",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.backtest.metrics import share_estimate
-from bot.domain.evidence import EvidenceFile, Expectation, HitRate
+from bot.backtest.metrics import ENOUGH_TRADES, share_estimate
+from bot.domain.evidence import EvidenceFile, Expectation, HitRate, Rules
 from bot.domain.model_card import ModelCard
 from bot.storage.evidence_file import evidence_document
 from bot.views.model_text import card_words
@@ -33,8 +33,10 @@ class EvidenceView:
     account: str
     maker_fee_pct: float
     taker_fee_pct: float
+    rules: Rules
+    """Of the present settings."""
     own: Expectation | None
-    """Of the present settings on this account."""
+    """Of these rules on this account."""
     now: datetime
 
 
@@ -57,7 +59,10 @@ def stale_words(view: EvidenceView) -> list[str]:
     if age:
         found.append(age)
     if view.own is None:
-        found.append(f"nothing in it was found for the present settings on {view.account}: it counts nothing")
+        others = [one for one in view.evidence.expectations if one.account == view.account]
+        differs = min((one.rules.differences(view.rules) for one in others), key=len, default=[])
+        what = f" (it has none with {', '.join(differs)})" if differs else ""
+        found.append(f"nothing in it was found for the present settings on {view.account}{what}: it counts nothing")
     elif fees_differ(view.own, view.maker_fee_pct, view.taker_fee_pct):
         found.append(
             f"{view.account} takes {view.maker_fee_pct:g}/{view.taker_fee_pct:g} % here, "
@@ -115,6 +120,8 @@ def render_evidence(view: EvidenceView) -> Iterator[str]:
                 f"{one.max_drawdown_pct:>11.1f}%{one.trades:>8}{one.dsr * 100:>11.0f}%{mark}"
             )
         yield ""
+    if any(one.trades < ENOUGH_TRADES for one in evidence.expectations):
+        yield f"Trades          fewer than {ENOUGH_TRADES} closed ones are insufficient to tell anything of a trade"
     years = evidence.expectations[0].days / 365.25
     yield (
         f"Windows overlap: {years:.1f} years say as much as {years:.0f} independent ones. The server is not in it. "
@@ -126,7 +133,10 @@ def render_evidence(view: EvidenceView) -> Iterator[str]:
     yield from card_words(view.card)
     for name, digest in evidence.files:
         yield f"sha256 {digest}  {name}"
-    yield "Past prices promise nothing, and the coins are those that survived: expect less."
+    yield (
+        "The default was chosen on these very candles, and the coins are those that survived: expect less. Past prices "
+        "promise nothing."
+    )
 
 
 def _default(evidence: EvidenceFile) -> Iterator[str]:

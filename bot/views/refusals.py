@@ -25,7 +25,7 @@ _C = RefusalCode
 SENTENCES: Mapping[RefusalCode, Explanation] = MappingProxyType(
     {
         _C.SIGNAL_TOO_WEAK: Explanation(
-            "The trend scores {actual}; an entry needs {limit}.", "A stronger trend; the daily closes decide."
+            "The score is {actual}; an entry needs {limit}.", "A stronger trend; the daily closes decide."
         ),
         _C.HISTORY_TOO_SHORT: Explanation(
             "Daily prices are known for {actual}; the score needs {limit}.", "Time: every day adds a daily price."

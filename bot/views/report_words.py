@@ -20,7 +20,7 @@ SPLIT_MS = 1_735_689_600_000
 
 REFUSALS: Mapping[str, str] = MappingProxyType(
     {
-        "signal_too_weak": "The trend was too weak.",
+        "signal_too_weak": "The score was too low.",
         "history_too_short": "Too few daily prices were known.",
         "within_band": "What was held was near enough to its target.",
         "below_min_trade": "The order would have been below the smallest trade of the settings.",

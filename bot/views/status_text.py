@@ -342,7 +342,8 @@ def _regime(coin: CoinView, look: Look, *, indent: str) -> Iterator[Line]:
         return
     text = f"Market {coin['regime']}, more volatile than on {rank * 100:.0f} % of the last year's days"
     if coin["regime_periods"]:
-        text += f"; such words were right in {coin['regime_right']} of {coin['regime_periods']} periods of 20 days"
+        text += f"; such words were right in {coin['regime_right']} of {coin['regime_periods']} periods of 20 days, "
+        text += f'"it rises" in {coin["regime_rose"]}'
     yield from wrapped(f"{text}.", look, indent=indent, style=Style.DIM)
 
 

@@ -13,6 +13,7 @@ from bot.backtest.windows import MONTHS, Spread, Window, spread_of
 from bot.domain.account import FeeSchedule
 from bot.views.text import money
 
+FEW = 5
 LABEL_CELLS = 34
 CELLS = 14
 
@@ -143,6 +144,8 @@ def render_whatif(asked: WhatIf) -> Iterator[str]:
     fees_paid, orders = spread_of([w.fees_usd for w in windows]), spread_of([float(w.orders) for w in windows])
     yield f"Costs           {money(fees_paid.median)} of fees for {orders.median:.0f} orders in the median year"
     yield ""
+    if len(windows) < FEW:
+        yield f"Insufficient: {len(windows)} starts say what happened, not how it varies."
     yield (
         f"The starts overlap: {asked.years:.1f} years say as much as {asked.years * 12 / MONTHS:.0f} independent ones. "
         "Holding as much as the bot did costs nothing here."

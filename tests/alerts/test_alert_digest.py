@@ -108,7 +108,7 @@ def test_digest_says_what_there_is_in_dollars() -> None:
         "SOL/USD on coinbase: $20.00 (+$1.00), stop $90,000.00 NOT PLACED.",
         "ADA/USD on coinbase: $20.00 (+$1.00), WITHOUT A STOP.",
         "XRP/USD on coinbase: $20.00 (+$1.00), too small to sell or to protect.",
-        "BTC/USD: The trend scores 0.33; an entry needs 0.75.",
+        "BTC/USD: The score is 0.33; an entry needs 0.75.",
         "ETH/USD: Held: near enough to its target.",
         "Next decision 2026-03-03 00:01 UTC. As of 2026-03-02 14:01 UTC.",
     ]

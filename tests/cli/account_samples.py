@@ -240,6 +240,7 @@ def _coin() -> CoinView:
         regime_rank=None,
         regime_periods=0,
         regime_right=0,
+        regime_rose=0,
         action="hold",
         refusal="",
         refusal_limit=None,

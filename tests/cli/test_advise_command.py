@@ -90,10 +90,10 @@ def test_cheaper_venue_without_a_record_is_an_assumption() -> None:
     assert mean == pytest.approx(52.74, abs=0.01)  # 55.78, 52.24 and 50.19 of the guide's table
     for activity in (None, an_activity(a_venue(round_trips=0)), an_activity(a_venue(round_trips=2), days=89.0)):
         one = only(report(activity, 1000.0, **FREE).advice, "cheaper_venue")
-        assert one.usd_year == pytest.approx(30 * mean * 0.0061219, abs=1e-3)
-        assert "An assumption, as no 90 days with trades are recorded: about 60 orders a year" in one.arithmetic
+        assert one.usd_year == pytest.approx(4 * mean * 0.0061219, abs=1e-3)
+        assert "An assumption, as no 90 days with trades are recorded: closed trades a year in" in one.arithmetic
     breakout = only(report(None, 1000.0, STRATEGY="breakout", **FREE).advice, "cheaper_venue")
-    assert breakout.arithmetic.startswith("16.0 round trips a year")
+    assert breakout.arithmetic.startswith("17.0 round trips a year")
 
 
 def test_cheaper_venue_that_is_not_set_needs_an_account() -> None:

@@ -84,13 +84,14 @@ def test_mean_of_200_closes() -> None:
     assert math.isnan(mean_of_closes(closes, 199))
 
 
-def test_hits_are_counted_over_20_days_that_do_not_overlap() -> None:
-    closes = [100.0] * 20 + [110.0] * 20 + [105.0] * 20 + [120.0] * 20 + [120.0]
-    modes = [LONG] * 20 + [LONG] * 20 + [CRASH] * 20 + [FLAT] * 21
-    # 100 to 110 rose, long: right; 110 to 105 fell, long: wrong; 105 to 120 rose, crash: wrong; 120 to 120: flat, right
-    assert hits_of(modes, closes, 81) == (4, 2, 2)
-    assert hits_of([UNKNOWN] * 20 + modes[20:], closes, 81) == (3, 1, 1)
-    assert hits_of(modes, closes, 20) == (0, 0, 0)
+def test_hits_judge_every_day_and_count_periods_that_do_not_overlap() -> None:
+    closes = [100.0] * 20 + [110.0] * 20 + [105.0] * 20 + [120.0] * 20
+    modes = [LONG] * 20 + [LONG] * 20 + [CRASH] * 20 + [FLAT] * 20
+    # 60 days can be judged: 20 rose under LONG (right), 20 fell under LONG (wrong), 20 rose under CRASH (wrong)
+    assert hits_of(modes, closes, 80) == (3, 1, 2)
+    assert hits_of([UNKNOWN] * 20 + modes[20:], closes, 80) == (2, 0, 1)
+    assert hits_of(modes, closes, 39) == (0, 0, 0)
+    assert hits_of(modes, closes, 40) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(

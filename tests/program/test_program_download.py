@@ -40,8 +40,8 @@ from bot.domain.market import Candle
 from bot.storage.candle_reader import read_candle_file
 from bot.storage.lock import ModeLock
 
-DAYS = 2_192
-"""Six years; eight pages of 300."""
+DAYS = 2_557
+"""Seven years; nine pages of 300."""
 BTC_FILE = "coinbase_BTC-USD_1d.csv"
 HANG = Fault(FaultKind.HANG)
 SHORT_WAITS = {"PYTHONPATH": str(CLOCK), "TESTS_WAIT_MAX_S": "0.25"}
@@ -65,13 +65,13 @@ def longer_history(site: Exchanges) -> list[Candle]:
     return history(midnight(site), DAYS + 3)
 
 
-def six_years(site: Exchanges) -> list[Candle]:
+def seven_years(site: Exchanges) -> list[Candle]:
     return longer_history(site)[3:]
 
 
 @pytest.fixture
 def site() -> Iterator[Exchanges]:
-    """Both venues at noon, Coinbase with six years of days."""
+    """Both venues at noon, Coinbase with seven years of days."""
     with noon_exchanges() as both:
         for market in COINBASE_MARKETS.values():
             both.coinbase.set_candles(market, "1d", longer_history(both))
@@ -147,22 +147,22 @@ def answer(body: object) -> Fault:
 # ---- what arrives
 
 
-def test_first_download_is_six_years_and_the_next_one_fetches_what_is_new(folder: Path, site: Exchanges) -> None:
+def test_first_download_is_seven_years_and_the_next_one_fetches_what_is_new(folder: Path, site: Exchanges) -> None:
     done = run(folder, site)
     assert (done.returncode, done.stdout.count("\n")) == (0, 3), done.stderr
-    assert done.stdout.startswith(f"BTC: 2,192 candles of 1d in {BTC_FILE}, ")
-    assert "(2,192 new, 8 pages); no gaps\n" in done.stdout
+    assert done.stdout.startswith(f"BTC: 2,557 candles of 1d in {BTC_FILE}, ")
+    assert "(2,557 new, 9 pages); no gaps\n" in done.stdout
     assert "into candles" in done.stderr
     for coin in COINBASE_MARKETS:
-        assert stored(folder, f"coinbase_{coin}-USD_1d.csv") == six_years(site)
-    assert (len(pages(site)), private_requests(site)) == (24, [])
+        assert stored(folder, f"coinbase_{coin}-USD_1d.csv") == seven_years(site)
+    assert (len(pages(site)), private_requests(site)) == (27, [])
 
     tested = bot(folder, "backtest", "candles", "--source", "coinbase", "--equity", "250")
     assert tested.returncode == 0, tested.stderr
-    assert "BTC: 2192 bars of 1d" in tested.stderr
+    assert "BTC: 2557 bars of 1d" in tested.stderr
 
     assert "(0 new, 0 pages); no gaps" in run(folder, site, "BTC").stdout
-    assert len(pages(site)) == 24
+    assert len(pages(site)) == 27
     site.next_day(BTC=2_295.0)
     again = run(folder, site, "btc")
     assert (again.returncode, "2,193 candles" in again.stdout, "(1 new, 1 page)" in again.stdout) == (0, True, True)
@@ -214,7 +214,7 @@ def test_gaps_are_counted_told_and_never_filled(inside: Inside, folder: Path, si
     assert (found["missing"], [gap["missing"] for gap in found["gaps"]]) == (686, [680, 1, 1, 3, 1])
     assert (found["gaps"][0]["from"], found["pages"]) == (
         datetime.fromtimestamp((end - 779 * DAY_MS) / 1000, UTC).isoformat(),
-        5,  # what lies before the first candle: nothing there
+        6,  # what lies before the first candle: nothing there
     )
     shorter = inside.document("BTC", "--from", found["gaps"][-1]["from"])["coins"][0]
     assert [gap["missing"] for gap in shorter["gaps"]] == [1]
@@ -225,7 +225,7 @@ def test_empty_page_in_the_middle_is_asked_for_again_before_it_is_a_gap(
 ) -> None:
     site.coinbase_server.inject("*/candles", answer({"candles": []}), skip=3)
     found = inside.document("BTC")["coins"][0]
-    assert (found["pages"], found["candles"], found["gaps"]) == (9, DAYS, [])
+    assert (found["pages"], found["candles"], found["gaps"]) == (10, DAYS, [])
 
 
 def test_hourly_candles_begin_with_the_market_and_end_with_the_last_closed_hour(
@@ -240,11 +240,11 @@ def test_hourly_candles_begin_with_the_market_and_end_with_the_last_closed_hour(
     assert done.returncode == 0, done.stderr
     assert stored(folder, "coinbase_BTC-USD_1h.csv") == hours
     asked = pages(site)
-    assert [timeframe for _, timeframe, _ in asked] == ["ONE_DAY"] * 7 + ["ONE_HOUR"] * 21
-    assert "(6,012 new, 28 pages); no gaps; nothing older at coinbase" in done.stdout
+    assert [timeframe for _, timeframe, _ in asked] == ["ONE_DAY"] * 8 + ["ONE_HOUR"] * 21
+    assert "(6,012 new, 29 pages); no gaps; nothing older at coinbase" in done.stdout
     # A few lines where nobody watches.
     assert 5 <= done.stderr.count("BTC: ") <= 12
-    assert "of 28 pages, at " in done.stderr
+    assert "of 29 pages, at " in done.stderr
 
 
 def test_kraken_gives_its_newest_720_and_says_so(inside: Inside, folder: Path, site: Exchanges) -> None:
@@ -297,12 +297,12 @@ def test_killed_on_a_page_it_goes_on_with_that_page(folder: Path, site: Exchange
     site.coinbase_server.inject("*/BTC-USD/candles", HANG, skip=3)
     with downloading(folder, site, "BTC") as program:
         hung(program, site)
-        assert stored(folder) == six_years(site)[:900]
+        assert stored(folder) == seven_years(site)[:900]
     before = len(pages(site))
     done = run(folder, site, "BTC")
-    assert "(1,292 new, 5 pages); no gaps" in done.stdout, done.stderr
+    assert "(1,657 new, 6 pages); no gaps" in done.stdout, done.stderr
     assert pages(site, before)[0][2] == stored(folder)[900].open_ms
-    assert stored(folder) == six_years(site)
+    assert stored(folder) == seven_years(site)
 
 
 @pytest.mark.parametrize("how", ["while it is fetched", "while it is joined"])
@@ -325,7 +325,7 @@ def test_killed_while_older_candles_are_fetched_it_goes_on(
     assert (folder / "candles" / f"{BTC_FILE}.earlier").exists()
     found = inside.document("BTC")["coins"][0]
     assert (found["candles"], found["new_candles"]) == (DAYS, DAYS - len(newer) - fetched)
-    assert stored(folder) == six_years(site)
+    assert stored(folder) == seven_years(site)
 
 
 def test_venue_that_fails_on_the_third_page_ends_the_coin_and_keeps_two(folder: Path, site: Exchanges) -> None:
@@ -335,19 +335,19 @@ def test_venue_that_fails_on_the_third_page_ends_the_coin_and_keeps_two(folder: 
     assert done.returncode == 1
     assert done.stdout.splitlines()[1].startswith("ETH: 600 candles of 1d in coinbase_ETH-USD_1d.csv, ")
     assert done.stdout.splitlines()[1].endswith("(600 new, 2 pages); no gaps; NOT COMPLETE")
-    assert done.stdout.count("2,192 candles") == 2
+    assert done.stdout.count("2,557 candles") == 2
     assert "Error: not complete: what has arrived is stored" in done.stderr
     assert "ETH: coinbase: candles of ETH/USD: ExchangeNotAvailable" in done.stderr
     assert "Traceback" not in done.stderr
-    assert stored(folder, "coinbase_ETH-USD_1d.csv") == six_years(site)[:600]
+    assert stored(folder, "coinbase_ETH-USD_1d.csv") == seven_years(site)[:600]
 
 
 def test_failures_of_the_moment_and_complaints_about_the_rate_are_waited_out(folder: Path, site: Exchanges) -> None:
     for status in (503, 429):
         site.coinbase_server.inject("*/candles", Fault(FaultKind.REPLY, Reply(status, b"no", "text/plain")), skip=2)
     done = run(folder, site, "BTC", **SHORT_WAITS)
-    assert (done.returncode, "2,192 new, 8 pages" in done.stdout) == (0, True), done.stderr
-    assert len(pages(site)) == 10
+    assert (done.returncode, "2,557 new, 9 pages" in done.stdout) == (0, True), done.stderr
+    assert len(pages(site)) == 11
 
 
 ROW = {"start": "", "low": "98", "high": "103", "open": "100", "close": "101", "volume": "5"}
@@ -365,14 +365,14 @@ NO_CANDLES = {
 def test_answer_that_is_no_candle_ends_the_coin(
     inside: Inside, folder: Path, site: Exchanges, row: dict[str, str]
 ) -> None:
-    third = six_years(site)[600].open_ms // 1000
+    third = seven_years(site)[600].open_ms // 1000
     start = row["start"]
     told = row | {"start": start if start == "soon" else str(third + int(start or "0"))}
     site.coinbase_server.inject("*/candles", answer({"candles": [told]}), skip=2)
     found = inside.document("BTC", code=1)["coins"][0]
     assert (found["complete"], found["candles"], found["pages"] in (2, 3)) == (False, 600, True)
     assert "BTC" in found["problem"]
-    assert stored(folder) == six_years(site)[:600]
+    assert stored(folder) == seven_years(site)[:600]
 
 
 @pytest.mark.parametrize("fault", [HTML_OK, answer({}), answer([]), answer(None), answer({"candles": None})])
@@ -385,7 +385,7 @@ def test_answer_that_is_no_list_ends_the_coin(inside: Inside, folder: Path, site
 
 
 def test_page_told_twice_ends_the_coin_and_is_no_gap(inside: Inside, folder: Path, site: Exchanges) -> None:
-    whole = six_years(site)
+    whole = seven_years(site)
     assert inside("BTC", "--from", date_of(whole[0]), "--to", date_of(whole[99])).returncode == 0
     assert stored(folder) == whole[:100]
     with site.coinbase_server.locked():
@@ -447,9 +447,9 @@ def test_interrupted_it_ends_with_130_and_says_what_is_stored(folder: Path, site
 def test_terminal_shows_one_line_that_is_written_anew(folder: Path, site: Exchanges) -> None:
     with terminal(folder, "download", "BTC", size=(24, 45), variables=addresses(site)) as screen:
         assert screen.end() == 0
-    progress, _, rest = screen.text.partition("BTC: 2,192 candles")
-    assert progress.count("\rBTC: ") == 8
-    assert "\rBTC: 7 of 8 pages, at " in progress
+    progress, _, rest = screen.text.partition("BTC: 2,557 candles")
+    assert progress.count("\rBTC: ") == 9
+    assert "\rBTC: 8 of 9 pages, at " in progress
     assert {len(line) for line in progress.split("\r") if line.startswith("BTC: ")} == {44}
     assert progress.count("\n") == 1  # where it goes
     assert progress.endswith(f"\r{' ' * 44}\r")

@@ -25,6 +25,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "KRAKEN_TAKER_FEE_PCT=0.40",
         "PRIMARY_BROKER=KRAKEN",
         "SECONDARY_BROKER=NONE",
+        "TRADE_ONLY=BTC",
     )
     ended = bot(folder, "evidence", "candles")
     assert ended.returncode == 0, ended.stderr
@@ -66,6 +67,7 @@ def test_other_fees_and_other_settings_make_it_stale(monkeypatch: pytest.MonkeyP
         monkeypatch, built, "--set", "POSITION_SIZER=HYBRID", "--set", "AI_TRADE_FILTER=False", "evidence"
     )
     assert "nothing in it was found for the present settings on kraken" in done.stdout
+    assert "AI_TRADE_FILTER=False" in done.stdout
 
 
 def test_what_is_wrong_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -37,13 +37,9 @@ def document(home: Path) -> dict[str, Any]:
     return found
 
 
-def test_starts_are_three_months_apart_and_whole_years() -> None:
+def test_starts_are_four_months_apart_and_whole_years() -> None:
     found = list(spans(day_ms("2020-01-01"), day_ms("2021-08-20")))
-    assert found == [
-        (day_ms("2020-08-01"), day_ms("2021-08-01")),
-        (day_ms("2020-05-01"), day_ms("2021-05-01")),
-        (day_ms("2020-02-01"), day_ms("2021-02-01")),
-    ]
+    assert found == [(day_ms("2020-08-01"), day_ms("2021-08-01")), (day_ms("2020-04-01"), day_ms("2021-04-01"))]
     assert list(spans(day_ms("2020-01-02"), day_ms("2021-01-01"))) == []
     assert list(spans(day_ms("2020-01-01"), day_ms("2021-01-01"))) == [(day_ms("2020-01-01"), day_ms("2021-01-01"))]
 
@@ -51,8 +47,8 @@ def test_starts_are_three_months_apart_and_whole_years() -> None:
 def test_without_arguments_it_takes_settings_and_downloaded_candles(document: dict[str, Any]) -> None:
     assert (document["account"], document["source"], document["timeframe"]) == ("coinbase", "coinbase", "1d")
     assert (document["start_equity"], document["equity_from"]) == (300.0, "PAPER_EQUITY")
-    assert document["n"] == len(document["windows"]) == 10  # starts 2022-06 back to 2020-03
-    assert (document["from"], document["to"]) == ("2020-03-01", "2023-05-31")
+    assert document["n"] == len(document["windows"]) == 5  # 2022-06 back to 2021-02: after a year
+    assert (document["from"], document["to"]) == ("2021-02-01", "2023-05-31")
 
 
 def test_every_window_is_the_backtest_of_its_year(
@@ -73,21 +69,21 @@ def test_every_window_is_the_backtest_of_its_year(
 
 def test_outcomes_are_percentiles_with_the_costs_of_the_server(document: dict[str, Any]) -> None:
     ends = sorted(window["end_equity"] for window in document["windows"])
-    assert document["end_equity"]["bot"]["p10"] == pytest.approx(ends[0] * 0.1 + ends[1] * 0.9, abs=0.02)
-    assert document["end_equity"]["bot"]["median"] == pytest.approx((ends[4] + ends[5]) / 2, abs=0.02)
+    assert document["end_equity"]["bot"]["p10"] == pytest.approx(ends[0] * 0.6 + ends[1] * 0.4, abs=0.02)
+    assert document["end_equity"]["bot"]["median"] == pytest.approx(ends[2], abs=0.02)
     assert document["server_usd"] == 30.0
     for name, value in document["end_equity"]["bot_after_server"].items():
         assert value == pytest.approx(document["end_equity"]["bot"][name] - 30.0, abs=0.011)
     assert document["end_equity"]["cash"] == {"p10": 312.0, "median": 312.0, "p90": 312.0}
     assert document["lost"]["bot"] == sum(end < 300.0 for end in ends)
     assert document["behind_cash"] == sum(end - 30.0 < 312.0 for end in ends)
-    assert document["independent_windows"] == 3.2
+    assert document["independent_windows"] == 2.3
 
 
 def test_words_say_what_it_is_and_promise_nothing(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     ended = bot_inside(monkeypatch, home, "whatif", "--equity", "15", "--venue", "kraken")
     assert ended.returncode == 0
-    assert ended.stdout.startswith("WHATIF on coinbase candles (1d), 2020-03-01 to 2023-05-31: recorded prices")
+    assert ended.stdout.startswith("WHATIF on coinbase candles (1d), 2021-02-01 to 2023-05-31: recorded prices")
     for words in (
         "bad (p10)",
         "The bot, after the server",
@@ -97,6 +93,24 @@ def test_words_say_what_it_is_and_promise_nothing(monkeypatch: pytest.MonkeyPatc
         "lost money",
     ):
         assert words in ended.stdout, words
+
+
+def test_starts_without_warm_up_or_candles_are_left_out_and_said(
+    monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path
+) -> None:
+    hours = walk(seed=40, first_ms=day_ms(FIRST), hours=DAYS * 24, price=20_000.0, drifts=DRIFTS)
+    days = days_of(hours)
+    write_env(tmp_path)
+    write_candles(tmp_path, "x_BTC-USD_1d.csv", days[:900] + days[1_150:])  # 2022-06-19 to 2023-02-23 are missing
+    done = bot_inside(monkeypatch, tmp_path, "whatif", ".", "--json")
+    assert "3 starts are left out: less than a year of candles lies before." in done.stderr
+    assert "3 starts are left out: candles are missing." in done.stderr
+    assert "BTC: 1 gap, 250 " in done.stderr
+    assert json.loads(done.stdout)["n"] == 2
+    write_candles(tmp_path, "y_BTC-USD_1d.csv", days[-700:])
+    cold = bot_inside(monkeypatch, tmp_path, "whatif", ".", "--source", "y")
+    assert "No start has a year of candles before it" in cold.stderr
+    assert "Insufficient: 3 starts say what happened, not how it varies." in cold.stdout
 
 
 def test_fees_of_the_settings_count_where_no_account_is_known(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +37,7 @@ RULES = Rules(
     signal_ensemble=True,
     market_regime_engine=True,
     ai_trade_filter=True,
+    others=(("TRADE_ONLY", "BTC,ETH,SOL"), ("MIN_SIGNAL_SCORE", "0.75")),
 )
 EXPECTATION = Expectation(
     account="kraken",
@@ -168,6 +170,7 @@ def test_own_file_goes_before_the_shipped_one(tmp_path: Path) -> None:
         ({"signal_ensemble": False}, False),
         ({"market_regime_engine": False}, False),
         ({"ai_trade_filter": False}, False),
+        ({"others": (("TRADE_ONLY", "BTC"), ("MIN_SIGNAL_SCORE", "0.75"))}, False),
     ],
 )
 def test_evidence_counts_for_the_rules_that_it_was_found_with(change: dict[str, Any], same: bool) -> None:
@@ -184,6 +187,7 @@ def view(**changes: Any) -> EvidenceView:
         "account": "kraken",
         "maker_fee_pct": 0.4,
         "taker_fee_pct": 0.8,
+        "rules": RULES,
         "own": EXPECTATION,
         "now": NOW,
     }
@@ -196,8 +200,10 @@ def test_stale_is_told_when_fees_data_or_settings_have_changed() -> None:
     assert stale_words(view(now=datetime(2026, 2, 6, tzinfo=UTC))) == ["its newest candle is 401 days old"]
     [fees] = stale_words(view(maker_fee_pct=0.25))
     assert fees == "kraken takes 0.25/0.8 % here, 0.4/0.8 % there"
-    [settings] = stale_words(view(own=None))
-    assert "nothing in it was found for the present settings on kraken" in settings
+    other = replace(RULES, others=(("TRADE_ONLY", "BTC,ETH,SOL"), ("MIN_SIGNAL_SCORE", "0.9")))
+    [settings] = stale_words(view(own=None, rules=other))
+    assert settings.startswith("nothing in it was found for the present settings on kraken (it has none with MIN_")
+    assert "MIN_SIGNAL_SCORE=0.9)" in settings
 
 
 def test_words_give_figures_with_what_they_rest_on() -> None:
@@ -242,6 +248,12 @@ def test_shipped_evidence_is_what_the_program_finds() -> None:
     assert found == shipped.of("kraken", rules_of(settings))
 
 
+def own_evidence(state_dir: Path) -> EvidenceFile:
+    """Of the default settings."""
+    rules = rules_of(settings_with({"STATE_DIR": str(state_dir)}))
+    return replace(EVIDENCE, expectations=(replace(EXPECTATION, rules=rules),))
+
+
 def config_of(state_dir: Path, **changes: str) -> EngineConfig:
     settings = settings_with({"STATE_DIR": str(state_dir), **changes})
     config = engine_config_of(
@@ -257,7 +269,7 @@ def config_of(state_dir: Path, **changes: str) -> EngineConfig:
 
 
 def test_bot_on_live_prices_counts_the_evidence_of_its_settings(tmp_path: Path) -> None:
-    write_evidence(tmp_path / "evidence.json", EVIDENCE)
+    write_evidence(tmp_path / "evidence.json", own_evidence(tmp_path))
     config = config_of(tmp_path)
     assert config.evidence == Evidence(20.0, 6.0, 30.0)
     assert config.evidence_fees_pct == (0.4, 0.8)
@@ -270,9 +282,10 @@ def test_bot_on_live_prices_counts_the_evidence_of_its_settings(tmp_path: Path) 
 
 
 def test_bot_with_other_settings_has_no_evidence_and_says_so(tmp_path: Path) -> None:
-    write_evidence(tmp_path / "evidence.json", EVIDENCE)
-    config = config_of(tmp_path, STRATEGY="breakout")
+    write_evidence(tmp_path / "evidence.json", own_evidence(tmp_path))
+    config = config_of(tmp_path, MIN_SIGNAL_SCORE="0.9")
     assert config.evidence is None
+    assert config.rules_key != config_of(tmp_path).rules_key
     assert config.evidence_about == "no evidence for these settings on kraken"
 
 

@@ -66,7 +66,7 @@ def test_explain_coin_without_refusal_is_empty() -> None:
 
 
 def test_explain_coin_gives_its_refusal() -> None:
-    assert explain(a_coin()).what == "The trend scores 0.33; an entry needs 0.75."
+    assert explain(a_coin()).what == "The score is 0.33; an entry needs 0.75."
 
 
 @pytest.mark.parametrize(

@@ -260,12 +260,13 @@ def test_render_status_coin_shows_members_and_regime_with_its_record() -> None:
         regime_rank=0.32,
         regime_periods=15,
         regime_right=9,
+        regime_rose=8,
     )
     text = section_of(a_status(a_snapshot(coins=[coin])), "WHY NOTHING HAPPENS")
     assert "Score: trend 0.44 x 40%, momentum 0.50 x 20%, volume unknown." in text
     assert (
         "Market flat, more volatile than on 32 % of the last year's days; such words were right in 9 of 15 periods of "
-        "20 days."
+        '20 days, "it rises" in 8.'
     ) in text
 
 

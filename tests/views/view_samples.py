@@ -50,6 +50,7 @@ def a_coin(**changes: Any) -> CoinView:
         "regime_rank": None,
         "regime_periods": 0,
         "regime_right": 0,
+        "regime_rose": 0,
         "action": "refuse",
         "refusal": "signal_too_weak",
         "refusal_limit": 0.75,
