@@ -129,7 +129,7 @@ CASES = {
         market={"wild": 1.5},
     ),
     "doubts": Case(
-        seed=31,
+        seed=33,
         timeframe="1d",
         days=700,
         settings=breakout("trail_tight"),

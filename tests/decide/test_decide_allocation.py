@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from decide_samples import COIN, COINBASE_BTC, KRAKEN_SOL
@@ -65,7 +66,8 @@ def held(usd: float, score: float = 1.0) -> Coin:
 @pytest.mark.parametrize("field", ["score", "volatility", "stop_distance"])
 @pytest.mark.parametrize("held_usd", [0.0, 100.0])
 def test_intend_with_a_number_missing_refuses(field: str, held_usd: float) -> None:
-    intent = intent_of(held(held_usd)._replace(**{field: NAN}))
+    missing: Any = {field: NAN}
+    intent = intent_of(held(held_usd)._replace(**missing))
     nothing = Intent(codes.REFUSE, 0.0, NAN, codes.HISTORY_TOO_SHORT, NAN, NAN)
     assert intent == pytest.approx(nothing, nan_ok=True)  # nor is there a target, a limit, or a value
 
@@ -233,7 +235,8 @@ def test_intend_keeps_to_what_the_legs_allow() -> None:
 
 @pytest.mark.parametrize("field", ["price", "bar_close"])
 def test_intend_without_a_usable_price_buys_nothing(field: str) -> None:
-    assert intent_of(COIN._replace(**{field: NAN})).code == codes.PRICE_MOVED
+    missing: Any = {field: NAN}
+    assert intent_of(COIN._replace(**missing)).code == codes.PRICE_MOVED
 
 
 def test_intend_of_a_weak_score_is_told_before_a_moved_price() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from engine_rig import make_rig
 
+from bot.decide.confidence import Band, Confidence
 from bot.domain.modes import EngineMode
 from bot.domain.refusal import GuardReading, RefusalCode
 from bot.engine.config import EngineConfig
@@ -46,7 +47,11 @@ FACTS = GuardFacts(
     quotes=[a_quote()],
     reward=NAN,
     reward_about="3 of 20 trades",
+    confidence=Confidence(0.5, 0.0, 0.0),
     confidence_about="not armed",
+    band=Band(NAN, NAN, NAN, 0, NAN),
+    band_about="no evidence",
+    falls_short=False,
     waiting_for="",
     frozen=False,
 )

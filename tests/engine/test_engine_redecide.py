@@ -93,7 +93,7 @@ def test_decisions_on_all_signals_show_them_and_are_made_again(tmp_path: Path) -
     members = ("member_trend", "member_momentum", "member_breakout", "member_volume", "member_regime")
     values = [first.details[name] for name in members]
     assert all(isinstance(value, float) and 0.0 <= value <= 1.0 for value in values)
-    assert first.score == pytest.approx(sum(w * v for w, v in zip(ENSEMBLE, values, strict=True)))  # type: ignore[operator]
+    assert first.score == pytest.approx(sum(w * v for w, v in zip(ENSEMBLE, values, strict=True)))  # type: ignore[operator,misc]
     assert [first.details[f"weight_{name}"] for name in MEMBERS] == list(ENSEMBLE)
     assert (first.details["regime"], first.details["regime_used"]) == ("long", 1.0)
     [difference] = redecider(rig).again(changed(first, regime="crash")).differences

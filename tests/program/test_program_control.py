@@ -127,7 +127,7 @@ def test_flatten_without_a_bot_sells_all_and_resume_trades_again(tmp_path: Path)
     assert document["snapshot"]["equity_usd"] == pytest.approx(float(sum(book.cash.values())))
     assert [result for result in simulate(tmp_path, 40) if result.fills or result.orders_placed] == []
     assert bot(tmp_path, "resume").returncode == 0
-    assert [fill.side for result in simulate(tmp_path, 60) for fill in result.fills][:1] == ["buy"]
+    assert [fill.side for result in simulate(tmp_path, 150) for fill in result.fills][:1] == ["buy"]
 
 
 def test_flatten_unconfirmed_sells_nothing(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from bot.storage.simulation_store import SimulationStore
 from bot.storage.state_file import JsonStateFile
 
 KILLS = 10
-TWO_COINS = {"SIGNAL_ENSEMBLE": "False"}
+TWO_COINS: Any = {"SIGNAL_ENSEMBLE": "False"}
 """On the trend alone two coins are bought within the first hours."""
 
 

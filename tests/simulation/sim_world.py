@@ -81,6 +81,10 @@ class Report:
         self.violations += other.violations
 
 
+SIGNALS_FROM = 100_000
+"""Seeds from here on draw all signals, the trade filter and evidence too; those below stay what they were."""
+
+
 class World:
     """One episode."""
 
@@ -143,11 +147,12 @@ class World:
 
     def _config(self, coins: Sequence[str], names: Sequence[str]) -> EngineConfig:
         one_of = self.chance.choice
-        apart = random.Random(f"{self.seed} signals")  # so that the rest of a seed's episode stays what it was
+        draws = self.seed >= SIGNALS_FROM
+        apart = random.Random(f"{self.seed} signals")  # so that the rest of an episode is what it is without them
         return EngineConfig(
-            signals=apart.choice((*[SignalRules()] * 3, SignalRules(weights=ENSEMBLE, regime=True))),
-            trade_filter=apart.random() < 0.5,
-            evidence=apart.choice((None, Evidence(60.0, 30.0, 60.0))),
+            signals=SignalRules(weights=ENSEMBLE, regime=True) if draws and apart.random() < 0.5 else SignalRules(),
+            trade_filter=draws and apart.random() < 0.5,
+            evidence=Evidence(60.0, 30.0, 60.0) if draws and apart.random() < 0.5 else None,
             trading_mode=TradingMode.SIMULATED,
             strategy=one_of((Strategy.ALLOCATION, Strategy.ALLOCATION, Strategy.BREAKOUT)),
             exit_rule=one_of(list(ExitRule)),

@@ -11,6 +11,7 @@ import pytest
 from sim_checks import Violation
 from sim_faults import FAULTS_AT, NONE, Fault, Step, cells, reachable
 from sim_run import CYCLES, ROOT, run_seeds, table, too_rare, totals, words
+from sim_world import SIGNALS_FROM
 
 from bot.domain.orders import OrderState
 
@@ -27,6 +28,12 @@ def test_simulation_of_fifty_seeds_breaks_no_rule(part: int) -> None:
     # What makes the rest worth something: faults, deaths and trades, several of each in an episode.
     assert report.faulty > report.cycles // 10, totals(report)
     assert min(report.deaths, report.entries, report.stops, report.exits, report.fills) > each, totals(report)
+
+
+def test_simulation_on_all_signals_breaks_no_rule() -> None:
+    report = run_seeds(range(SIGNALS_FROM, SIGNALS_FROM + 40))
+    assert not report.violations, "\n".join(words(violation) for violation in report.violations)
+    assert min(report.entries, report.stops, report.exits) > 40, totals(report)
 
 
 def digest_of(seed: int, hash_seed: str) -> str:
