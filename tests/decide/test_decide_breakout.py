@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from decide_samples import COIN, random_bars
@@ -154,7 +155,8 @@ def test_intend_of_a_held_coin_adds_and_sells_nothing(score: float, since_breako
 @pytest.mark.parametrize("field", ["score", "volatility", "stop_distance"])
 @pytest.mark.parametrize("held_usd", [0.0, 100.0])
 def test_intend_with_a_number_missing_refuses(field: str, held_usd: float) -> None:
-    intent = intent_of(COIN._replace(held_usd=held_usd)._replace(**{field: NAN}))
+    missing: Any = {field: NAN}
+    intent = intent_of(COIN._replace(held_usd=held_usd)._replace(**missing))
     nothing = Intent(codes.REFUSE, 0.0, NAN, codes.HISTORY_TOO_SHORT, NAN, NAN)
     assert intent == pytest.approx(nothing, nan_ok=True)
 

@@ -90,6 +90,7 @@ def test_readings_stand_in_a_fixed_order_and_are_calm_in_a_calm_account(config: 
         "activation",
         "risk_reward",
         "confidence",
+        "expectation",
         "spread",
         "price_sanity",
         "stale_data",
