@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from bot.domain.errors import BotError, ConfigError
 
 MOST_WORKERS = 64
 CONNECT_S = 10.0
+_ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}")
 NO_WORKER = "a worker ended before its work was done, for want of memory perhaps; try --workers 1"
 
 
@@ -188,6 +190,8 @@ def _on_cluster(data: SweepData, address: str) -> Iterator[Scores]:
     from distributed import Client
     from distributed.scheduler import KilledWorker
 
+    if not _ADDRESS.fullmatch(address):
+        raise ConfigError(f"--cluster {address}: must be an address such as tcp://127.0.0.1:8786")
     key, packed = _pack(data)
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)

@@ -167,7 +167,7 @@ EDITS = [
     ("UPDATE meta SET value = 'x' WHERE key = 'epoch'", "file", "identity"),
     ("UPDATE engine_values SET value = '{' WHERE key = 'snapshot'", "file", "table engine_values, row snapshot"),
     (
-        "UPDATE engine_values SET value = '{\"schema_version\": 5, \"positions\": 1}' WHERE key = 'snapshot'",
+        "UPDATE engine_values SET value = '{\"schema_version\": 6, \"positions\": 1}' WHERE key = 'snapshot'",
         "books",
         "table engine_values, row snapshot: strategy, trading_mode, engine_mode is missing in it",
     ),

@@ -59,8 +59,8 @@ CODES = {
     "errors": "error_shutoff",
     "stalled": "",
 }
-"""Refusal code of each guard; STALLED refuses nothing, it tells. ``confidence`` is not here: it abstains by design
-until its evidence has been measured, so nothing can activate it."""
+"""Refusal code of each guard; STALLED refuses nothing, it tells. ``confidence`` and ``expectation`` are not here: they
+abstain without 20 own trades and without evidence, which episodes are too short for."""
 
 
 # -- one episode
@@ -127,7 +127,7 @@ class Report:
         for name, code in CODES.items():
             events, refusals = self.active[name], self.refused[code]
             lines.append(f"{name:<16}{events:>15,}{refusals:>10,}{events + refusals:>10,}")
-        lines.append(f"{'confidence':<16}{'abstains by design: nothing arms it in this version':>35}")
+        lines.append(f"{'confidence':<16}{'abstains: too few trades of its own':>35}")
         others = {code: n for code, n in sorted(self.refused.items()) if code not in CODES.values()}
         lines.append("other refusals: " + ", ".join(f"{code} {n:,}" for code, n in others.items()))
         lines.append(

@@ -185,7 +185,7 @@ def test_price_that_falls_below_break_even_before_the_sale_sells_everything(tmp_
     rig.venue.speak()
     rig.cycle(BTC=100.0)
     rig.cycle(BTC=100.0)  # bid 99.9: a stop at 100.6 would be rejected
-    assert sales(rig) == [(BOUGHT, "the price is at its stop of 100.6 or below")]
+    assert sales(rig) == [(BOUGHT, "the price is at its stop of 100.60 or below")]
     assert held(rig) == 0
     # The first one, and the one for the rest, which never arrived.
     assert [(o.quantity, o.stop_price, o.state) for o in rig.orders(Purpose.STOP)] == [

@@ -134,7 +134,7 @@ def test_part_is_sold_without_a_stop_for_the_rest_where_none_can_rest(tmp_path: 
     assert rig.engine.state.stops[f"kraken|{BTC}"].stop_price == "100.6"  # break-even
     rig.cycle(BTC=100.6)  # bid 100.5
     assert rig.engine.book.positions == {}
-    assert [row[3] for row in sales(rig)][1:] == ["the price is at its stop of 100.6 or below"]
+    assert [row[3] for row in sales(rig)][1:] == ["the price is at its stop of 100.60 or below"]
 
 
 def test_stop_is_placed_once_the_account_can_hold_one(tmp_path: Path) -> None:

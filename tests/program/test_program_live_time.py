@@ -96,6 +96,10 @@ def test_live_entry_at_kraken_crosses_once_after_twenty_minutes(tmp_path: Path) 
 
 
 def test_live_next_days_decision_sells_what_has_lost_its_trend_and_reduces_what_has_lost_some(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "SIGNAL_ENSEMBLE=False\n", encoding="utf-8"
+    )  # so that scores are counts of lookbacks
+    (tmp_path / ".env").chmod(0o600)
     with noon_exchanges() as site:
         once(tmp_path, site)
         for coin in COINS:
