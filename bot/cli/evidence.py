@@ -12,8 +12,9 @@ from bot.bootstrap_evidence import build_evidence
 from bot.cli.env import current_time, settings_from
 from bot.cli.options import json_option
 from bot.domain.errors import ConfigError
+from bot.domain.evidence import EvidenceFile
 from bot.settings_schema import configured_accounts
-from bot.storage.candle_files import preferred_source
+from bot.storage.candle_files import candles_folder, checksum_of, preferred_source
 from bot.storage.evidence_file import EVIDENCE_NAME, MODEL_NAME, evidence_path, read_evidence, write_evidence
 from bot.storage.model_file import write_model_card
 from bot.views.evidence_text import EvidenceView, evidence_view_document, render_evidence
@@ -60,12 +61,19 @@ def evidence(*, folder: Path | None, source: str | None, into: Path | None, as_j
         rules=rules_of(settings),
         own=found.of(account, rules_of(settings)),
         now=current_time(),
+        changed=_changed(found, candles_folder(settings.state_dir) if folder is None else folder),
     )
     if as_json:
         click.echo(json_text(evidence_view_document(view)))
         return
     for line in render_evidence(view):
         click.echo(line)
+
+
+def _changed(found: EvidenceFile, folder: Path) -> tuple[str, ...]:
+    """Name the candle files of the evidence that lie in a folder and are other ones by now."""
+    there = ((folder / name, digest) for name, digest in found.files)
+    return tuple(path.name for path, digest in there if path.is_file() and checksum_of(path) != digest)
 
 
 def _build(folder: Path, source: str | None, target: Path) -> None:

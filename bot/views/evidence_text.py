@@ -38,6 +38,8 @@ class EvidenceView:
     own: Expectation | None
     """Of these rules on this account."""
     now: datetime
+    changed: tuple[str, ...] = ()
+    """Candle files that lie here and are no longer those that it was built from."""
 
 
 def fees_differ(expectation: Expectation, maker_pct: float, taker_pct: float) -> bool:
@@ -58,6 +60,8 @@ def stale_words(view: EvidenceView) -> list[str]:
     age = age_words(view.evidence, view.now)
     if age:
         found.append(age)
+    if view.changed:
+        found.append(f"candles have changed since: {', '.join(view.changed)}; `evidence FOLDER` builds it anew")
     if view.own is None:
         others = [one for one in view.evidence.expectations if one.account == view.account]
         differs = min((one.rules.differences(view.rules) for one in others), key=len, default=[])

@@ -70,6 +70,18 @@ def test_other_fees_and_other_settings_make_it_stale(monkeypatch: pytest.MonkeyP
     assert "AI_TRADE_FILTER=False" in done.stdout
 
 
+def test_candles_that_have_changed_make_it_stale(monkeypatch: pytest.MonkeyPatch, built: Path) -> None:
+    file = built / "candles" / "coinbase_BTC-USD_1d.csv"
+    before = file.read_bytes()
+    assert "have changed" not in bot_inside(monkeypatch, built, "evidence").stdout
+    try:
+        file.write_bytes(before + before.splitlines()[-1].replace(b"1655596800000", b"1655683200000") + b"\n")
+        done = bot_inside(monkeypatch, built, "evidence")
+        assert "Stale           candles have changed since: coinbase_BTC-USD_1d.csv; `evidence FOLDER`" in done.stdout
+    finally:
+        file.write_bytes(before)
+
+
 def test_what_is_wrong_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_env(tmp_path)
     assert_fails(bot_inside(monkeypatch, tmp_path, "evidence", "nowhere"), 78, "nowhere", "does not exist")
