@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 
 from bot.decide.breakout import BREAKOUT_DAYS
-from bot.decide.indicators import DAYS_PER_YEAR, highest
+from bot.decide.indicators import DAYS_PER_YEAR, highest, mean_of
+from bot.decide.regime import MEAN_DAYS
 
 FEATURE_NAMES = (
     "momentum_10",
@@ -23,7 +24,6 @@ FEATURE_NAMES = (
     "close_in_bar",
 )
 
-MEAN_DAYS = 200
 REALISED_DAYS = 20
 RANK_DAYS = 365
 """A year: of the two that the venues serve, one and a bit is needed."""
@@ -70,14 +70,6 @@ def features_at(
         volume_ratio(volumes, n_bars),
         (close - lows[i]) / span if span > 0.0 else 0.5,
     )
-
-
-def mean_of(values: Sequence[float], n_bars: int, days: int) -> float:
-    """Mean of the newest ``days`` of ``n_bars`` values."""
-    total = 0.0
-    for i in range(n_bars - days, n_bars):
-        total += values[i]
-    return total / days
 
 
 def volatility_rank(closes: Sequence[float], n_bars: int) -> float:

@@ -53,6 +53,14 @@ def is_below_all(value: float, values: Sequence[float], start: int, stop: int) -
     return stop > start
 
 
+def mean_of(values: Sequence[float], n_bars: int, days: int) -> float:
+    """Mean of the newest ``days`` of ``n_bars`` values."""
+    total = 0.0
+    for i in range(n_bars - days, n_bars):
+        total += values[i]
+    return total / days
+
+
 def true_range(high: float, low: float, previous_close: float) -> float:
     """Wilder's true range in quote units (Wilder 1978, New Concepts in Technical Trading Systems)."""
     return max(high - low, abs(high - previous_close), abs(low - previous_close))

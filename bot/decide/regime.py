@@ -8,6 +8,8 @@ import math
 from collections.abc import MutableSequence, Sequence
 from typing import NamedTuple
 
+from bot.decide.indicators import mean_of
+
 UNKNOWN = 0
 """The history is too short: entries are neither held back nor made smaller."""
 FLAT = 1
@@ -101,10 +103,7 @@ def mean_of_closes(closes: Sequence[float], n_bars: int) -> float:
     """Mean of the newest 200 closes; NaN with fewer."""
     if n_bars < MEAN_DAYS:
         return math.nan
-    total = 0.0
-    for i in range(n_bars - MEAN_DAYS, n_bars):
-        total += closes[i]
-    return total / MEAN_DAYS
+    return mean_of(closes, n_bars, MEAN_DAYS)
 
 
 def hits_of(modes: Sequence[int], closes: Sequence[float], n_bars: int) -> Hits:

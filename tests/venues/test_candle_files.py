@@ -11,6 +11,7 @@ import pytest
 
 from bot.domain.errors import CandleDataError, ConfigError
 from bot.domain.market import MS_PER_DAY, TIMEFRAME_MS, Candle
+from bot.storage import candle_reader
 from bot.storage.candle_files import SourceData, open_source
 from bot.storage.candle_reader import COLUMNS, CandleSeries, Gap, gap_summary, read_candle_file
 
@@ -391,3 +392,40 @@ def test_source_beside_csv_files_of_other_names_names_them(tmp_path: Path) -> No
     assert open_source(tmp_path, "x", ["BTC"]).notes()[-1] == (
         "ignored: mystery_XYZ.csv; candle files are named like binance_BTC-USDT_1h.csv.gz"
     )
+
+
+# ---- blocks: rows are taken column by column, and one by one where something is wrong
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3, 7, 4_096])
+def test_rows_are_the_same_however_many_are_taken_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: int
+) -> None:
+    monkeypatch.setattr(candle_reader, "_BLOCK_LINES", lines)
+    rows = [row(number, f"100,110,90,{91 + number / 8}") for number in range(20) if number not in (6, 13, 14)]
+    found = read_candle_file(write(tmp_path / "x_BTC-USD_1h.csv", *rows), "1h")
+    there = [number for number in range(20) if number not in (6, 13, 14)]
+    assert list(found.series.times) == [T0 + number * HOUR for number in there]
+    assert [found.series[place].close for place in (0, 6, 16)] == [91.0, 91.875, 93.375]
+    assert [(gap.from_ms, gap.missing) for gap in found.gaps] == [(T0 + 6 * HOUR, 1), (T0 + 13 * HOUR, 2)]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("1,2,3", "number of columns is 3"),
+        ("{time},1,2,0.5,nan,1", "close is 'nan'"),
+        ("{before},1,2,0.5,1,1", "is there twice"),
+    ],
+)
+def test_wrong_row_is_named_by_its_line_in_any_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int, wrong: str, words: str
+) -> None:
+    monkeypatch.setattr(candle_reader, "_BLOCK_LINES", 3)
+    rows = [row(number) for number in range(9)]
+    rows[place] = wrong.format(time=T0 + place * HOUR, before=T0 + (place - 1) * HOUR)
+    if place == 0 and words == "is there twice":
+        rows[0], rows[1], place = row(0), row(0), 1
+    with pytest.raises(CandleDataError, match=f"line {place + 2}: .*{words}"):
+        read_candle_file(write(tmp_path / "x_BTC-USD_1h.csv", *rows), "1h")
