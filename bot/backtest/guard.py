@@ -57,6 +57,8 @@ from bot.decide.exits import TRAIL, TRAIL_TIGHT
 from bot.scaling.transitions import DOWNGRADE_FRAC
 
 STREAK_PAUSE_MS = MS_PER_DAY
+NEAR = 1e-9
+"""Of an index, which begins at 1: more than rounding, less than a cent of what these accounts hold."""
 
 
 def guard(
@@ -163,8 +165,50 @@ def latch(
         total[HALF_NEXT] = 1
         note_guard(total, reached, STREAK_GUARD, now_ms)
         total[STREAKS] += 1
-    floor = min_equity * (1.0 - max_drawdown) if total[ACTIVATED] else min_equity
-    total[BELOW] = 0 if rate[EQUITY] >= floor else 1
+    total[BELOW] = 0 if rate[EQUITY] >= floor_of(min_equity, max_drawdown, total[ACTIVATED]) else 1
+
+
+def floor_of(min_equity: float, max_drawdown: float, activated: int) -> float:
+    """Equity below which nothing is bought."""
+    return min_equity * (1.0 - max_drawdown) if activated else min_equity
+
+
+# -- cycles that change nothing but the equity
+
+
+def calm_until(total: MutableSequence[int], mark_ms: MutableSequence[int], now_ms: int) -> int:
+    """Return the moment from which a cycle has another mark of the hour or of 24 hours ago than that of ``now_ms``."""
+    hour_ends = (now_ms // MS_PER_HOUR + 1) * MS_PER_HOUR
+    following = total[ROLLING] + 1
+    if following < total[MARKS]:
+        return min(hour_ends, mark_ms[following % MARKS_KEPT] + MS_PER_DAY)
+    return hour_ends
+
+
+def calm_between(
+    min_equity: float,
+    daily_loss: float,
+    max_drawdown: float,
+    paid_in: float,
+    total: MutableSequence[int],
+    rate: MutableSequence[float],
+    mark: MutableSequence[float],
+) -> tuple[float, float]:
+    """Return between which indices ``measure``, ``latch`` and ``check_tier`` note nothing new until ``calm_until``.
+
+    A new peak is at neither limit; the others are drawn in a little, as near a limit the whole cycle shall judge.
+    """
+    low, high = rate[TIER_LOW] / paid_in, rate[TIER_HIGH] / paid_in
+    floor = floor_of(min_equity, max_drawdown, total[ACTIVATED]) / paid_in
+    if total[BELOW] == 1:
+        high = min(high, floor)
+    else:
+        low = max(low, floor)
+    if total[LOSS_DAY] != total[DAY]:
+        low = max(low, max(rate[DAY_START], mark[total[ROLLING] % MARKS_KEPT]) * (1.0 - daily_loss))
+    if total[HALTED] == 0:
+        low = max(low, rate[PEAK] * (1.0 - max_drawdown))
+    return low + NEAR, min(high - NEAR, rate[PEAK])
 
 
 def note_guard(total: MutableSequence[int], reached: IntTable, which: int, now_ms: int) -> None:
@@ -228,10 +272,21 @@ def note_cycle(
     now_ms: int,
 ) -> None:
     """Keep what a cycle leaves: the equity of the day, and the exposure."""
-    exposure = 1.0 - total[CASH] / money if money > 0 else 0.0
-    rate[EXPOSURE_SUM] += exposure
+    rate[EXPOSURE_SUM] += exposure_of(total[CASH], money)
     rate[CYCLES] += 1.0
+    note_equity(total, rate, day_equity, now_ms)
+
+
+def note_equity(
+    total: MutableSequence[int], rate: MutableSequence[float], day_equity: MutableSequence[float], now_ms: int
+) -> None:
+    """Keep the equity as that of its day."""
     day = (now_ms - 1) // MS_PER_DAY - total[FIRST_DAY]  # at midnight a day ends
     if day >= total[DAYS_SEEN]:
         total[DAYS_SEEN] = day + 1
     day_equity[day] = rate[EQUITY]
+
+
+def exposure_of(cash: int, money: int) -> float:
+    """Share of the account that is in coins."""
+    return 1.0 - cash / money if money > 0 else 0.0

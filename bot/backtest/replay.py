@@ -1,10 +1,21 @@
 """The whole run: a cycle at every bar, and a short way through the bars at which nothing can happen."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 
 from bot.backtest.cycle import run_cycle
-from bot.backtest.guard import check_tier, latch, measure, note_cycle, note_record
+from bot.backtest.guard import (
+    calm_between,
+    calm_until,
+    check_tier,
+    exposure_of,
+    fall,
+    latch,
+    measure,
+    note_cycle,
+    note_equity,
+    note_record,
+)
 from bot.backtest.layout import (
     ALLOCATION,
     BID,
@@ -13,10 +24,13 @@ from bot.backtest.layout import (
     CASH,
     CENT_UNITS,
     COST,
+    CYCLES,
     ENTRY_LOTS,
     ENTRY_STOP,
     EQUITY,
+    EXPOSURE_SUM,
     FIRST_STOP,
+    INDEX,
     LAST,
     LAST_MS,
     LOTS,
@@ -24,6 +38,7 @@ from bot.backtest.layout import (
     MS_PER_DAY,
     OPENED_MS,
     ORDER_LOTS,
+    PEAK,
     PLANNED_STOP,
     SALE,
     STOP_CENTS,
@@ -33,6 +48,7 @@ from bot.backtest.layout import (
     TIER_LOW,
     WATCH_HIGH,
     WATCH_LOW,
+    WORST_DRAWDOWN,
     Book,
     IntTable,
     Market,
@@ -133,8 +149,9 @@ def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int)
     reads_record = terms.strategy == ALLOCATION or terms.exit_rule in (TRAIL, TRAIL_TIGHT)
     paid_in, min_equity, daily_loss = terms.equity_usd, terms.min_equity, terms.daily_loss
     most_drawdown, max_losses = terms.max_drawdown, terms.max_losses
-    now_ms = market.start_ms + first * market.bar_ms + market.offset_ms
-    last = min(market.steps, first + (until_ms - now_ms + market.bar_ms - 1) // market.bar_ms)
+    bar_ms = market.bar_ms
+    now_ms = market.start_ms + first * bar_ms + market.offset_ms
+    last = min(market.steps, first + (until_ms - now_ms + bar_ms - 1) // bar_ms)
     step = first
     while step < last:
         money = quiet_money(coin, opens, lows, bids, coins, width, step, cash)
@@ -150,7 +167,17 @@ def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int)
             check_tier(terms, total, rate, book.tier_change, equity, money, now_ms)
         note_cycle(total, rate, day_equity, money, now_ms)
         step += 1
-        now_ms += market.bar_ms
+        now_ms += bar_ms
+        calm_ms = calm_until(total, mark_ms, now_ms - bar_ms)
+        if now_ms >= calm_ms:
+            continue
+        low, high = calm_between(min_equity, daily_loss, most_drawdown, paid_in, total, rate, mark)
+        calm = min(last, step + (calm_ms - now_ms + bar_ms - 1) // bar_ms)
+        begun = step
+        step = pass_calm(coin, opens, lows, bids, coins, width, cash, paid_in, low, high, rate, step, calm)
+        if step > begun:
+            now_ms += (step - begun) * bar_ms
+            note_equity(total, rate, day_equity, now_ms - bar_ms)
     if step > first:
         for c in range(coins):
             own = coin[c]
@@ -158,6 +185,41 @@ def pass_by(market: Market, terms: Terms, book: Book, first: int, until_ms: int)
             own[LAST] = opens[at]
             own[LAST_MS] = market.start_ms + (step - 1) * market.bar_ms
             own[BID] = bids[at]
+    return step
+
+
+def pass_calm(
+    coin: IntTable,
+    opens: Sequence[int],
+    lows: Sequence[int],
+    bids: Sequence[int],
+    coins: int,
+    width: int,
+    cash: int,
+    paid_in: float,
+    low: float,
+    high: float,
+    rate: MutableSequence[float],
+    first: int,
+    last: int,
+) -> int:
+    """Run the cycles from step ``first`` on whose index stays between two; returns the first step beyond."""
+    equity, lowest, exposure = 0.0, high, rate[EXPOSURE_SUM]
+    step = first
+    while step < last:
+        money = quiet_money(coin, opens, lows, bids, coins, width, step, cash)
+        index = money / MONEY_UNITS / paid_in
+        if money < 0 or not low <= index <= high:
+            break
+        equity = money / MONEY_UNITS
+        lowest = min(lowest, index)
+        exposure += exposure_of(cash, money)
+        step += 1
+    if step > first:
+        rate[EQUITY], rate[EXPOSURE_SUM] = equity, exposure
+        rate[CYCLES] += float(step - first)
+        rate[INDEX] = equity / paid_in
+        rate[WORST_DRAWDOWN] = max(rate[WORST_DRAWDOWN], fall(rate[PEAK], lowest))
     return step
 
 

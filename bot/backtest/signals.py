@@ -14,7 +14,7 @@ from bot.decide.indicators import (
     ewma_variance_step,
     true_range,
 )
-from bot.decide.regime import mean_of_closes, regime_of, volatility_rank
+from bot.decide.regime import is_crash, regime_of, volatility_rank
 from bot.decide.trend import advance_flags, trend_score
 
 
@@ -60,7 +60,7 @@ def fold_signals(
         mode[i], trend[i], rank[i], scale[i] = float(regime.UNKNOWN), math.nan, math.nan, 1.0
         if uses_regime == 1:
             place = volatility_rank(ordered, volatility, i, ATR_PERIOD) if ready else math.nan
-            state = regime_of(share, place, closes[i], mean_of_closes(closes, i + 1))
+            state = regime_of(share, place, is_crash(place, closes, i + 1))
             mode[i], trend[i], rank[i], scale[i] = float(state.mode), share, state.rank, state.scale
             members[4] = regime_member(state.mode, state.scale)
         members[0] = share

@@ -52,18 +52,20 @@ class Hits(NamedTuple):
     """Periods that rose: what "always long" would have had right."""
 
 
-def regime_of(trend_share: float, rank: float, close: float, mean: float) -> Regime:
-    """Say the state from the trend ensemble's share, the volatility's rank, and close and 200-day mean.
-
-    A crash is a volatility above its 95th percentile below the 200-day mean (quant 4e). ``mean`` may be NaN.
-    """
+def regime_of(trend_share: float, rank: float, crashed: bool) -> Regime:
+    """Say the state from the trend ensemble's share, the volatility's rank, and whether it is a crash."""
     if math.isnan(trend_share) or math.isnan(rank):
         return Regime(UNKNOWN, rank, 1.0)
-    if rank > CRASH_RANK and close < mean:
+    if crashed:
         return Regime(CRASH, rank, 0.0)
     if trend_share < LONG_SHARE:
         return Regime(FLAT, rank, 0.0)
     return Regime(LONG, rank, scale_at(rank))
+
+
+def is_crash(rank: float, closes: Sequence[float], n_bars: int) -> bool:
+    """Whether volatility stands above its 95th percentile and the newest close below the 200-day mean (quant 4e)."""
+    return rank > CRASH_RANK and closes[n_bars - 1] < mean_of_closes(closes, n_bars)
 
 
 def scale_at(rank: float) -> float:

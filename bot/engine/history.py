@@ -87,8 +87,8 @@ class History:
         rank = math.nan
         if seen >= indicators.ATR_PERIOD:
             rank = regime.volatility_rank(self._ordered, self._volatilities, seen, indicators.ATR_PERIOD)
-        mean = regime.mean_of_closes(self.closes, seen + 1)
-        self._regime = regime.regime_of(trend.trend_score(self.flags), rank, bar.close, mean)
+        crashed = regime.is_crash(rank, self.closes, seen + 1)
+        self._regime = regime.regime_of(trend.trend_score(self.flags), rank, crashed)
         self.modes.append(self._regime.mode)
 
     def members(self) -> tuple[float, ...]:
@@ -187,8 +187,8 @@ class History:
             flags = list(self.flags)
             trend.advance_flags(flags, self.highs, self.lows, self.closes, n)
             rank = regime.volatility_rank(list(self._ordered), self._volatilities, n, indicators.ATR_PERIOD)
-            mean = regime.mean_of_closes(self.closes, n + 1)
-            state = regime.regime_of(trend.trend_score(flags), rank, close, mean)
+            crashed = regime.is_crash(rank, self.closes, n + 1)
+            state = regime.regime_of(trend.trend_score(flags), rank, crashed)
             return ensemble.ensemble_score(self._members_at(flags, n + 1, state), self.rules.weights)
         finally:
             for column in columns:

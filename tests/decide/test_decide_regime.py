@@ -18,6 +18,7 @@ from bot.decide.regime import (
     UNKNOWN,
     Regime,
     hits_of,
+    is_crash,
     mean_of_closes,
     place_of,
     regime_of,
@@ -29,28 +30,44 @@ NAN = math.nan
 
 
 @pytest.mark.parametrize(
-    ("share", "rank", "close", "mean", "expected"),
+    ("share", "rank", "crashed", "expected"),
     [
-        (0.5, 0.3, 100.0, 90.0, (LONG, 1.0)),
-        (1.0, 0.8, 100.0, 90.0, (LONG, 1.0)),
-        (1.0, 0.9, 100.0, 90.0, (LONG, 0.75)),  # half way from the 80th percentile to the highest
-        (1.0, 1.0, 100.0, 90.0, (LONG, 0.5)),
-        (0.49, 0.3, 100.0, 90.0, (FLAT, 0.0)),
-        (1.0, 0.96, 80.0, 90.0, (CRASH, 0.0)),
-        (1.0, 0.95, 80.0, 90.0, (LONG, 0.625)),  # the 95th percentile itself is none
-        (1.0, 0.96, 90.0, 90.0, (LONG, 0.6)),  # the mean itself is not below it
-        (0.1, 0.96, 80.0, 90.0, (CRASH, 0.0)),
-        (1.0, 0.96, 80.0, NAN, (LONG, 0.6)),  # no 200 days yet
-        (NAN, 0.3, 100.0, 90.0, (UNKNOWN, 1.0)),
-        (1.0, NAN, 100.0, 90.0, (UNKNOWN, 1.0)),
+        (0.5, 0.3, False, (LONG, 1.0)),
+        (1.0, 0.8, False, (LONG, 1.0)),
+        (1.0, 0.9, False, (LONG, 0.75)),  # half way from the 80th percentile to the highest
+        (1.0, 1.0, False, (LONG, 0.5)),
+        (0.49, 0.3, False, (FLAT, 0.0)),
+        (1.0, 0.96, True, (CRASH, 0.0)),
+        (1.0, 0.96, False, (LONG, 0.6)),
+        (0.1, 0.96, True, (CRASH, 0.0)),
+        (NAN, 0.96, True, (UNKNOWN, 1.0)),
+        (NAN, 0.3, False, (UNKNOWN, 1.0)),
+        (1.0, NAN, False, (UNKNOWN, 1.0)),
     ],
 )
-def test_regime_by_trend_volatility_and_mean(
-    share: float, rank: float, close: float, mean: float, expected: tuple[int, float]
+def test_regime_by_trend_volatility_and_crash(
+    share: float, rank: float, crashed: bool, expected: tuple[int, float]
 ) -> None:
-    state = regime_of(share, rank, close, mean)
+    state = regime_of(share, rank, crashed)
     assert state.mode == expected[0]
     assert state.scale == pytest.approx(expected[1], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rank", "before", "close", "crashed"),
+    [
+        (0.96, 199, 80.0, True),
+        (0.95, 199, 80.0, False),  # the 95th percentile itself is none
+        (0.96, 199, 90.0, False),  # the mean itself is not below it
+        (0.96, 199, 100.0, False),
+        (0.96, 198, 80.0, False),  # no 200 days yet
+        (NAN, 199, 80.0, False),
+    ],
+)
+def test_crash_is_high_volatility_below_the_mean_of_200_days(
+    rank: float, before: int, close: float, crashed: bool
+) -> None:
+    assert is_crash(rank, [90.0] * before + [close], before + 1) is crashed
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
