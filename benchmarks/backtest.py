@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from bot.backtest import layout
 from bot.backtest.compiled import is_available
 from bot.bootstrap_backtest import prepared
-from bot.cli.replay import end_ms_of, start_ms_of
+from bot.cli.values import end_ms_of, start_ms_of
 from bot.settings import load_settings
 from bot.storage.candle_files import open_source
 

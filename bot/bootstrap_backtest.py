@@ -13,7 +13,7 @@ from bot.backtest.market import Kit, market_of, signals_of
 from bot.backtest.result import BacktestRun, result_of
 from bot.backtest.run import compiled_fold, compiled_resample, run
 from bot.backtest.signals import fold_signals
-from bot.bootstrap import CYCLE_OFFSET, engine_config_of, paper_fees
+from bot.bootstrap_config import CYCLE_OFFSET, engine_config_of, paper_fees
 from bot.decide import sizer
 from bot.domain.account import FeeSchedule
 from bot.domain.errors import ConfigError

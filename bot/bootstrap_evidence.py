@@ -15,8 +15,8 @@ from bot.backtest.compiled import HOW_TO_INSTALL
 from bot.backtest.result import LOOKS, result_of
 from bot.backtest.train import is_available, train
 from bot.backtest.windows import spans, spread_of, window_of
-from bot.bootstrap import PAPER_ACCOUNTS, paper_fees, rules_of
 from bot.bootstrap_backtest import Prepared, prepared
+from bot.bootstrap_config import PAPER_ACCOUNTS, paper_fees, rules_of
 from bot.domain.errors import ConfigError
 from bot.domain.evidence import EvidenceFile, Expectation, HitRate
 from bot.domain.market import MS_PER_DAY

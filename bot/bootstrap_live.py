@@ -9,16 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.bootstrap import (
-    Session,
-    engine_config_of,
-    ledger_beside,
-    paper_fees,
-    rules_of,
-    session_of,
-    split_equity,
-    with_model,
-)
+from bot.bootstrap import Session, ledger_beside, session_of, split_equity
+from bot.bootstrap_config import engine_config_of, paper_fees, rules_of, with_model
 from bot.clock import StopSignal, WallClock
 from bot.decide.confidence import Evidence
 from bot.domain.account import FeeSchedule

@@ -15,8 +15,8 @@ from bot.backtest.result import Resample
 from bot.backtest.run import compiled_resample
 from bot.backtest.search import Changes, Dimension
 from bot.backtest.sweep import Job, Score, SweepData, score_of
-from bot.bootstrap import signal_rules
 from bot.bootstrap_backtest import market_between, signals_from, terms_from
+from bot.bootstrap_config import signal_rules
 from bot.domain.errors import ConfigError
 from bot.settings_rules import ChoiceRule, NumberRule
 from bot.settings_schema import SETTINGS, Settings

@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType
@@ -93,6 +92,8 @@ def _globals_of(function: FunctionType) -> set[str]:
 
 def source_digest() -> str:
     """Tell states of the sources and the compiler apart."""
+    from importlib.metadata import PackageNotFoundError, version  # where nothing is compiled its loading is saved
+
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parents[1]
     for room in SOURCES:

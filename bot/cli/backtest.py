@@ -10,12 +10,12 @@ import click
 
 from bot.backtest.compiled import HOW_TO_INSTALL, is_available, is_cached
 from bot.backtest.result import LOOKS
-from bot.bootstrap import PAPER_ACCOUNTS
 from bot.bootstrap_backtest import run_backtest
+from bot.bootstrap_config import PAPER_ACCOUNTS
 from bot.cli.backtest_report import check_report, split_ms_of, write_report
 from bot.cli.env import current_time, settings_from
 from bot.cli.options import json_option
-from bot.cli.replay import end_ms_of, parse_equity, start_ms_of
+from bot.cli.values import end_ms_of, parse_equity, start_ms_of
 from bot.domain.errors import ConfigError
 from bot.settings_schema import configured_accounts
 from bot.storage.candle_files import SourceData, open_source

@@ -11,7 +11,7 @@ import click
 
 from bot.backtest.result import BacktestRun
 from bot.cli.env import program_version
-from bot.cli.replay import parse_moment
+from bot.cli.values import parse_moment
 from bot.domain.errors import ConfigError
 from bot.domain.market import TIMEFRAME_MS
 from bot.storage.candle_files import SourceData

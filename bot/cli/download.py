@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from bot.bootstrap import PAPER_ACCOUNTS
+from bot.bootstrap_config import PAPER_ACCOUNTS
 from bot.bootstrap_download import open_download
 from bot.cli.env import current_time, settings_from
 from bot.cli.main import EXIT_INTERRUPTED
 from bot.cli.options import json_option
-from bot.cli.replay import end_ms_of, start_ms_of
+from bot.cli.values import end_ms_of, start_ms_of
 from bot.domain.errors import BotError, ConfigError
 from bot.domain.market import TIMEFRAME_MS
 from bot.settings_rules import KNOWN_COINS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bot.bootstrap import paper_fees, read_model, rules_of
+from bot.bootstrap_config import paper_fees, read_model, rules_of
 from bot.bootstrap_evidence import build_evidence
 from bot.cli.env import current_time, settings_from
 from bot.cli.options import json_option

@@ -11,8 +11,8 @@ import click
 from bot.bootstrap_optimize import SEARCHED, optimise
 from bot.bootstrap_sweep import parse_space
 from bot.cli.env import settings_from
-from bot.cli.replay import parse_moment
 from bot.cli.sweep import Asked, demand_search, progress, sweep_options
+from bot.cli.values import parse_moment
 from bot.domain.errors import ConfigError
 from bot.views.optimize_text import optimization_document, render_optimization
 from bot.views.status import json_text

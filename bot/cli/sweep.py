@@ -14,12 +14,12 @@ import click
 
 from bot.backtest.compiled import HOW_TO_INSTALL, is_available, is_cached
 from bot.backtest.sweep import MOST_WORKERS
-from bot.bootstrap import PAPER_ACCOUNTS
+from bot.bootstrap_config import PAPER_ACCOUNTS
 from bot.bootstrap_sweep import Bench
 from bot.cli.backtest import COMPILED_FROM
 from bot.cli.env import settings_from
 from bot.cli.options import json_option
-from bot.cli.replay import end_ms_of, parse_equity, start_ms_of
+from bot.cli.values import end_ms_of, parse_equity, start_ms_of
 from bot.domain.errors import ConfigError
 from bot.settings_schema import configured_accounts
 from bot.storage.candle_files import open_source

@@ -10,11 +10,11 @@ import click
 
 from bot.backtest.choice import LAST_DAY
 from bot.backtest.windows import MONTHS, WARM_UP_MS, Window, spans, window_of
-from bot.bootstrap import PAPER_ACCOUNTS
 from bot.bootstrap_backtest import Prepared, prepared
+from bot.bootstrap_config import PAPER_ACCOUNTS
 from bot.cli.env import settings_from
 from bot.cli.options import json_option
-from bot.cli.replay import parse_equity
+from bot.cli.values import parse_equity
 from bot.domain.errors import ConfigError
 from bot.settings_schema import Settings, configured_accounts
 from bot.storage.candle_files import candles_folder, open_source, preferred_source

@@ -12,6 +12,7 @@ import pytest
 from backtest_rig import settings_of, walk
 
 from bot import bootstrap
+from bot.bootstrap_config import engine_config_of
 from bot.domain.market import TIMEFRAME_MS
 from bot.domain.modes import TradingMode
 from bot.engine.config import EngineConfig
@@ -53,22 +54,23 @@ class Case:
 
     @contextmanager
     def configured(self) -> Iterator[None]:
-        original = bootstrap.engine_config_of
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(bootstrap, "engine_config_of", lambda *a, **k: replace(original(*a, **k), **self.changes))
+            patch.setattr(
+                bootstrap, "engine_config_of", lambda *a, **k: replace(engine_config_of(*a, **k), **self.changes)
+            )
             yield
 
     def config(self, settings: Settings, data: SourceData) -> EngineConfig:
-        with self.configured():
-            return bootstrap.engine_config_of(
-                settings,
-                mode=TradingMode.REPLAY,
-                coins=tuple(data.coins),
-                accounts=(self.account,),
-                bar_source=data.source,
-                poll_s=TIMEFRAME_MS[data.timeframe] / 1000,
-                snapshot_every_cycles=1_000,
-            )
+        config = engine_config_of(
+            settings,
+            mode=TradingMode.REPLAY,
+            coins=tuple(data.coins),
+            accounts=(self.account,),
+            bar_source=data.source,
+            poll_s=TIMEFRAME_MS[data.timeframe] / 1000,
+            snapshot_every_cycles=1_000,
+        )
+        return replace(config, **self.changes)
 
 
 def breakout(rule: str) -> dict[str, str]:

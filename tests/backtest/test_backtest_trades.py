@@ -9,7 +9,7 @@ from backtest_cases import CASES, LOW_FEES
 from backtest_rig import DATA, assert_same, by_backtest, by_engine, settings_of
 from sweep_rig import bench, searched
 
-from bot.cli.replay import end_ms_of, start_ms_of
+from bot.cli.values import end_ms_of, start_ms_of
 from bot.storage.candle_files import open_source
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from bot.backtest import choice
 from bot.books.receipt import MOST_EXPECTED_PCT
-from bot.bootstrap import engine_config_of, read_model, rules_of
 from bot.bootstrap_backtest import prepared
+from bot.bootstrap_config import engine_config_of, read_model, rules_of
 from bot.bootstrap_evidence import ALL_LOOKS, _expectation, checksums
 from bot.bootstrap_live import with_evidence
 from bot.decide.confidence import Evidence
