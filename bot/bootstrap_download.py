@@ -174,8 +174,11 @@ def open_download(
             venue = public_venue(account, settings, clock=WallClock(stop))
             if timeframe not in venue.timeframes:
                 raise ConfigError(f"--timeframe {timeframe}: {account} serves {', '.join(venue.timeframes)}")
-            markets = venue.instruments().keys()
-            venue.measure_drift()  # else a forming candle could pass for a closed one
+            try:
+                markets = venue.instruments().keys()
+                venue.measure_drift()  # else a forming candle could pass for a closed one
+            except VenueError as e:
+                raise VenueError(f"{e}. Is this machine online? Nothing was changed; try the same again.") from None
             asked = _asked(venue, account=account, timeframe=timeframe, from_ms=from_ms, to_ms=to_ms, folder=folder)
             yield Download(venue, markets, asked, on_page)
     finally:

@@ -5,9 +5,26 @@ Written so that it compiles. The random numbers are a 32-bit xorshift (Marsaglia
 
 import math
 from collections.abc import MutableSequence, Sequence
+from typing import NamedTuple
 
 WORD = 0xFFFFFFFF
 GOLDEN = 2_654_435_769
+
+
+class Histories(NamedTuple):
+    """What histories amount to, one place for each."""
+
+    growth: MutableSequence[float]
+    """Factor."""
+    drawdown: MutableSequence[float]
+    """Deepest fall, a fraction."""
+    under_water: MutableSequence[float]
+    """Longest stretch below an earlier peak, days."""
+    mean: MutableSequence[float]
+    loss: MutableSequence[float]
+    """Root of the mean square of losses."""
+    tail: MutableSequence[float]
+    """Mean of the worst 5 % of days."""
 
 
 def seeded(seed: int) -> int:
@@ -49,29 +66,29 @@ def resample(
     days: int,
     block: float,
     seed: int,
-    growth: MutableSequence[float],
-    drawdown: MutableSequence[float],
-    mean: MutableSequence[float],
-    loss: MutableSequence[float],
-    tail: MutableSequence[float],
+    found: Histories,
     scratch: list[float],
 ) -> None:
-    """Write growth factor, deepest fall, mean, root mean square loss and mean of the worst 5 % of each history.
+    """Draw as many histories as ``found`` has places, and write what each amounts to.
 
-    Each is ``days`` long and made of blocks of ``returns`` (``n`` of them) of random length, ``block`` on average;
-    there are as many as ``growth`` has places. ``scratch`` has ``days``.
+    Each is ``days`` long and made of blocks of ``returns`` (``n`` of them) of random length, ``block`` on average.
+    ``scratch`` has ``days``.
     """
     state = seeded(seed)
     ends = int(WORD / block)
     worst_days = max(1, int(0.05 * (days - 1)) + 1)
-    for path in range(len(growth)):
+    for path in range(len(found.growth)):
         equity, peak, fallen, total, squares = 1.0, 1.0, 0.0, 0.0, 0.0
+        peak_day, under_water = -1, 0
         state = draw(returns, n, days, ends, state, scratch)
         for day in range(days):
             change = scratch[day]
             equity *= 1.0 + change
-            peak = max(peak, equity)
-            fallen = max(fallen, 1.0 - equity / peak)
+            if equity >= peak:
+                peak, peak_day = equity, day
+            else:
+                fallen = max(fallen, 1.0 - equity / peak)
+                under_water = max(under_water, day - peak_day)
             total += change
             if change < 0.0:
                 squares += change * change
@@ -79,8 +96,9 @@ def resample(
         worst = 0.0
         for i in range(worst_days):
             worst += scratch[i]
-        growth[path] = equity
-        drawdown[path] = fallen
-        mean[path] = total / days
-        loss[path] = math.sqrt(squares / days)
-        tail[path] = worst / worst_days
+        found.growth[path] = equity
+        found.drawdown[path] = fallen
+        found.under_water[path] = float(under_water)
+        found.mean[path] = total / days
+        found.loss[path] = math.sqrt(squares / days)
+        found.tail[path] = worst / worst_days

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.backtest import metrics
-from bot.backtest.bootstrap import resample
+from bot.backtest.bootstrap import Histories, resample
 from bot.backtest.result import BLOCK_DAYS
 
 FIRST_DAY = "2018-09-01"
@@ -63,9 +63,9 @@ def difference(one: Sequence[float], other: Sequence[float]) -> tuple[float, flo
     assert len(one) == len(other), "the same days"
     days = len(one)
     changes = [a - b for a, b in zip(one, other, strict=True)]
-    growth, drawdown, mean, loss, tail = ([0.0] * HISTORIES for _ in range(5))
-    resample(changes, days, days, BLOCK_DAYS, 1, growth, drawdown, mean, loss, tail, [0.0] * days)
-    mean.sort()
+    found = Histories(*([0.0] * HISTORIES for _ in Histories._fields))
+    resample(changes, days, days, BLOCK_DAYS, 1, found, [0.0] * days)
+    mean = sorted(found.mean)
     return metrics.quantile(mean, 0.05), metrics.quantile(mean, 0.95)
 
 

@@ -9,6 +9,7 @@ from statistics import median
 
 from bot.backtest import layout as at
 from bot.backtest import metrics
+from bot.backtest.bootstrap import Histories
 from bot.backtest.layout import Market, Terms
 from bot.backtest.market import Kit
 from bot.backtest.metrics import Estimate
@@ -84,10 +85,9 @@ def difference(ours: Sequence[float], theirs: Sequence[float], *, kit: Kit, resa
     mean = sum(changes) / days * metrics.DAYS_PER_YEAR if days else 0.0
     if days < ENOUGH_DAYS:
         return Estimate(mean, days, float("nan"), float("nan"))
-    growth, drawdown, means, loss, tail = (kit.floats(HISTORIES) for _ in range(5))
-    row, scratch = kit.float_row(changes), kit.floats(days)
-    resample(row, days, days, BLOCK_DAYS, SEED, growth, drawdown, means, loss, tail, scratch)
-    ordered = sorted(float(value) * metrics.DAYS_PER_YEAR for value in means)
+    found = Histories(*(kit.floats(HISTORIES) for _ in Histories._fields))
+    resample(kit.float_row(changes), days, days, BLOCK_DAYS, SEED, found, kit.floats(days))
+    ordered = sorted(float(value) * metrics.DAYS_PER_YEAR for value in found.mean)
     return Estimate(mean, days, metrics.quantile(ordered, 0.05), metrics.quantile(ordered, 0.95))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.backtest import layout as at
 from bot.backtest import metrics
+from bot.backtest.bootstrap import Histories
 from bot.backtest.layout import Book, Market, Terms
 from bot.backtest.market import Kit
 from bot.backtest.metrics import ENOUGH_TRADES, Estimate
@@ -101,12 +102,15 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
         "drawdown": int(total[at.DRAWDOWNS]),
         "loss_streak": int(total[at.STREAKS]),
     }
+    statistics = statistics_of(equities, nets, results, kit=kit, resample=resample, looks=looks)
+    worst = float(rate[at.WORST_DRAWDOWN])
+    statistics["drawdown"] = statistics["drawdown"]._replace(value=worst)  # within the days too
     changes = [book.tier_change[i] for i in range(min(int(total[at.TIER_CHANGES]), len(book.tier_change)))]
     return Result(
         start_equity=terms.equity_usd,
         end_equity=float(rate[at.EQUITY]),
         days=len(equities) - 1,
-        drawdown=float(rate[at.WORST_DRAWDOWN]),
+        drawdown=worst,
         exposure=float(rate[at.EXPOSURE_SUM] / rate[at.CYCLES]),
         orders=int(total[at.ORDERS]),
         fees_usd=int(total[at.FEES_PAID]) / at.FEE_UNITS,
@@ -120,7 +124,7 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
         equities=equities,
         hold=hold_return(market, terms),
         matched_hold=matched_hold(market, float(rate[at.EXPOSURE_SUM] / rate[at.CYCLES])),
-        statistics=statistics_of(equities, nets, results, kit=kit, resample=resample, looks=looks),
+        statistics=statistics,
     )
 
 
@@ -165,7 +169,8 @@ def statistics_of(
         "cvar95": with_interval("cvar95", metrics.cvar(returns) if days >= ENOUGH_DAYS else math.nan),
         "psr": Estimate(metrics.probabilistic_sharpe(of, 0.0), days, math.nan, math.nan),
         "dsr": Estimate(metrics.deflated_sharpe(of, looks, luck), days, math.nan, math.nan),
-        "time_under_water_days": Estimate(float(metrics.days_under_water(equities)), days, math.nan, math.nan),
+        "drawdown": with_interval("drawdown", drawdown),
+        "time_under_water_days": with_interval("time_under_water_days", float(metrics.days_under_water(equities))),
         "profit_factor": _if_enough(_factor(nets)),
         "expectancy_r": _if_enough(metrics.mean_estimate(results)),
     }
@@ -213,15 +218,17 @@ def matched_hold_days(market: Market, exposure: float) -> list[float]:
 def _histories(returns: Sequence[float], *, kit: Kit, resample: Resample) -> dict[str, list[float]]:
     """Make other histories of the same days, and what each would have shown."""
     days = len(returns)
-    growth, drawdown, mean, loss, tail = (kit.floats(HISTORIES) for _ in range(5))
-    resample(kit.float_row(returns), days, days, BLOCK_DAYS, 1, growth, drawdown, mean, loss, tail, kit.floats(days))
-    yearly = [metrics.cagr(float(value), days) for value in growth]
+    found = Histories(*(kit.floats(HISTORIES) for _ in Histories._fields))
+    resample(kit.float_row(returns), days, days, BLOCK_DAYS, 1, found, kit.floats(days))
+    yearly = [metrics.cagr(float(value), days) for value in found.growth]
     root = math.sqrt(metrics.DAYS_PER_YEAR)
     return {
         "cagr": yearly,
-        "sortino": [float(m / s) * root if s > 0.0 else math.nan for m, s in zip(mean, loss, strict=True)],
-        "calmar": [metrics.calmar(y, float(d)) for y, d in zip(yearly, drawdown, strict=True)],
-        "cvar95": [float(value) for value in tail],
+        "sortino": [float(m / s) * root if s > 0.0 else math.nan for m, s in zip(found.mean, found.loss, strict=True)],
+        "calmar": [metrics.calmar(y, float(d)) for y, d in zip(yearly, found.drawdown, strict=True)],
+        "cvar95": [float(value) for value in found.tail],
+        "drawdown": [float(value) for value in found.drawdown],
+        "time_under_water_days": [float(value) for value in found.under_water],
     }
 
 

@@ -110,7 +110,7 @@ def summarise(session: Session, data: SourceData, tally: RunTally, start: dateti
         "mode": session.mode.value,
         "start_equity": round(tally.start_equity or 0.0, 2),
         "end_equity": round(tally.end_equity, 2),
-        "max_drawdown_pct": round(tally.max_drawdown_frac * 100, 3),
+        "max_drawdown_pct": round(tally.max_drawdown_frac * 100, 4),
         "orders": tally.orders,
         "trades": results.trades,
         "wins": results.wins,

@@ -16,7 +16,7 @@ from bot.views.text import money, percent
 MODE = "BACKTEST"
 INSUFFICIENT = f"insufficient: fewer than {ENOUGH_TRADES} trades"
 LAST_LINE = "Ranges are 90 %. Past prices say nothing certain about future ones; costs of a server are not in it."
-PERCENTS = {"cagr": "cagr_pct", "cvar95": "cvar95_pct"}
+PERCENTS = {"cagr": "cagr_pct", "cvar95": "cvar95_pct", "drawdown": "max_drawdown_pct"}
 """Statistics that are fractions inside and percent outside."""
 
 
@@ -34,7 +34,6 @@ def backtest_document(run: BacktestRun) -> dict[str, Any]:
         "taker_fee_pct": float(run.fees.taker_frac * 100),
         "start_equity": round(result.start_equity, 2),
         "end_equity": round(result.end_equity, 2),
-        "max_drawdown_pct": round(result.drawdown * 100, 3),
         "orders": result.orders,
         "trades": result.trades,
         "wins": result.wins,
@@ -115,8 +114,8 @@ def headline(run: BacktestRun) -> Iterator[tuple[str, str]]:
     change = (result.end_equity / result.start_equity - 1) * 100
     yield "Equity", f"{money(result.start_equity)} -> {money(result.end_equity)}  {percent(change, signed=True)}"
     yield "A year", between(of["cagr"], 100, " %")
-    under_water = of["time_under_water_days"].value
-    yield "Worst drawdown", f"{percent(result.drawdown * 100)}; longest under water {under_water:.0f} days"
+    yield "Worst drawdown", between(of["drawdown"], 100, " %")
+    yield "Under water", f"{between(of['time_under_water_days'], 1, ' days', digits=0)}: the longest"
     yield "Worst days", f"{between(of['cvar95'], 100, ' %')}: mean of the worst 5 %"
     yield "Sharpe", f"{between(of['sharpe'], 1, '')}; Sortino {between(of['sortino'], 1, '')}"
     yield "Calmar", between(of["calmar"], 1, "")
@@ -149,16 +148,17 @@ def computed(run: BacktestRun) -> str:
     )
 
 
-def between(estimate: Estimate, factor: float, unit: str) -> str:
+def between(estimate: Estimate, factor: float, unit: str, *, digits: int = 2) -> str:
     """An estimate with its range and what it rests on, or why there is none."""
     if math.isnan(estimate.value):
         if estimate.n < ENOUGH_DAYS:
             return f"insufficient: fewer than {ENOUGH_DAYS} days ({estimate.n})"
         return f"none: equity has not moved, or only up (n {estimate.n} days)"
-    text = f"{estimate.value * factor:.2f}{unit}"
+    text = f"{estimate.value * factor:.{digits}f}{unit}"
     if math.isnan(estimate.low):
         return f"{text} (n {estimate.n})"
-    return f"{text} ({estimate.low * factor:.2f} to {estimate.high * factor:.2f}; n {estimate.n} days)"
+    low, high = f"{estimate.low * factor:.{digits}f}", f"{estimate.high * factor:.{digits}f}"
+    return f"{text} ({low} to {high}; n {estimate.n} days)"
 
 
 def _luck(of: dict[str, Estimate]) -> str:

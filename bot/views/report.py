@@ -187,15 +187,16 @@ def _tiles(run: BacktestRun) -> Iterator[tuple[str, str, str, str]]:
     for name, field, key, factor, unit in (
         ("Growth a year", "cagr_pct", "cagr", 100, " %"),
         ("Sharpe ratio", "sharpe", "sharpe", 1, ""),
+        ("Worst drawdown", "max_drawdown_pct", "drawdown", 100, " %"),
     ):
         text = between(of[key], factor, unit)
         if math.isnan(of[key].value):
             number, _, rest = text.partition(": ")
         else:
             number, _, rest = text.removesuffix(")").partition(" (")
+        if name == "Worst drawdown":
+            rest += f"; halt at {run.terms.max_drawdown * 100:g} %"
         yield name, field, number, rest
-    limit = f"halt at {run.terms.max_drawdown * 100:g} %; under water {of['time_under_water_days'].value:.0f} days"
-    yield "Worst drawdown", "max_drawdown_pct", percent(result.drawdown * 100), limit
     few = "" if result.trades >= metrics.ENOUGH_TRADES else f"; fewer than {metrics.ENOUGH_TRADES} say nothing"
     yield "Trades closed", "trades", str(result.trades), f"{result.wins} won, {result.orders} orders sent{few}"
     yield "Fees", "fees_usd", money(result.fees_usd), "taken off the equity"

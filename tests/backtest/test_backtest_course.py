@@ -10,7 +10,7 @@ from backtest_cases import CASES
 from test_backtest_hold import BAR_MS, LATER, START_MS, UP, market
 
 from bot.backtest import layout as at
-from bot.backtest.bootstrap import resample
+from bot.backtest.bootstrap import Histories, resample
 from bot.backtest.course import course_of, guards_reached, held_of, last_cycle_ms
 from bot.backtest.fan import FAN_DAYS, fan_of
 from bot.backtest.guard import note_guard
@@ -97,17 +97,17 @@ def test_limits_beyond_the_tables_end_are_counted_only() -> None:
 
 
 def test_fan_draws_what_the_bootstrap_draws() -> None:
-    paths, none = 40, [0.0] * 40
-    growth, drawdown, scratch = [0.0] * paths, [0.0] * paths, [0.0] * FAN_DAYS
-    resample(RETURNS, len(RETURNS), FAN_DAYS, 3.0, 5, growth, drawdown, list(none), list(none), list(none), scratch)
+    paths = 40
+    drawn = Histories(*([0.0] * paths for _ in Histories._fields))
+    resample(RETURNS, len(RETURNS), FAN_DAYS, 3.0, 5, drawn, [0.0] * FAN_DAYS)
     found = fan_of(RETURNS, block=3.0, drawdown_limit=0.5, seed=5, paths=paths)
-    ordered = sorted(growth)
+    ordered = sorted(drawn.growth)
     for share, band in found.bands.items():
         assert len(band) == FAN_DAYS + 1
         assert band[0] == 1.0
         assert band[-1] == pytest.approx(quantile(ordered, share), rel=1e-12)
-    assert found.lost.share == sum(value < 1.0 for value in growth) / paths
-    assert found.fell.share == sum(value >= 0.5 for value in drawdown) / paths
+    assert found.lost.share == sum(value < 1.0 for value in drawn.growth) / paths
+    assert found.fell.share == sum(value >= 0.5 for value in drawn.drawdown) / paths
     assert 0.0 < found.fell.share < 1.0
     columns = zip(*(found.bands[share] for share in sorted(found.bands)), strict=True)
     assert all(list(column) == sorted(column) for column in columns)

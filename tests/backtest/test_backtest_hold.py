@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from backtest_cases import CASES
 
-from bot.backtest.bootstrap import resample
+from bot.backtest.bootstrap import Histories, resample
 from bot.backtest.compiled import compiled
 from bot.backtest.layout import PRICE_UNITS, Market, Terms
 from bot.backtest.market import Kit, market_of
@@ -82,8 +82,8 @@ def test_histories_are_the_same_in_both_forms() -> None:
     for is_compiled in (False, True):
         kit = Kit(compiled=is_compiled)
         draw: Any = compiled(resample) if is_compiled else resample
-        rows = [kit.floats(20) for _ in range(5)]
-        draw(kit.float_row(changes), 4, 30, 5.0, 3, *rows, kit.floats(30))
+        rows = Histories(*(kit.floats(20) for _ in Histories._fields))
+        draw(kit.float_row(changes), 4, 30, 5.0, 3, rows, kit.floats(30))
         found.append([list(row) for row in rows])
     assert found[0] == found[1]
 

@@ -6,6 +6,7 @@ import math
 import random
 import statistics
 from importlib import import_module
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.backtest import metrics
-from bot.backtest.bootstrap import following, resample, seeded
+from bot.backtest.bootstrap import WORD, Histories, draw, following, resample, seeded
 from bot.backtest.market import Kit
 from bot.backtest.metrics import Moments
 from bot.backtest.result import statistics_of
@@ -149,27 +150,42 @@ def test_random_numbers_are_those_of_a_xorshift() -> None:
     assert len(states) == 10_000
 
 
-def histories(returns: list[float], count: int, block: float) -> tuple[list[float], ...]:
+def histories(returns: list[float], count: int, block: float) -> Histories:
     n = len(returns)
-    growth, drawdown, mean, loss, tail = ([0.0] * count for _ in range(5))
-    resample(returns, n, n, block, 3, growth, drawdown, mean, loss, tail, [0.0] * n)
-    return growth, drawdown, mean, loss, tail
+    found = Histories(*([0.0] * count for _ in Histories._fields))
+    resample(returns, n, n, block, 3, found, [0.0] * n)
+    return found
 
 
 def test_history_of_one_block_is_the_same_days() -> None:
-    growth, drawdown, mean, loss, tail = histories(RETURNS, 5, 1e12)
+    growth, drawdown, under_water, mean, loss, tail = histories(RETURNS, 5, 1e12)
     whole = math.prod(1 + r for r in RETURNS)
     assert growth == [pytest.approx(whole)] * 5  # begun anywhere, gone round once
     assert mean == [pytest.approx(0.006)] * 5
     assert loss == [pytest.approx(0.01)] * 5
     assert tail == [-0.02] * 5
+    assert under_water == [1.0] * 5
     assert all(0.02 <= fallen < 0.04 for fallen in drawdown)
+
+
+def test_histories_fall_as_their_days_say() -> None:
+    returns, days = [0.1, -0.2, 0.01, 0.01, 0.3], 12
+    found = Histories(*([0.0] * 30 for _ in Histories._fields))
+    resample(returns, 5, days, 4.0, 3, found, [0.0] * days)
+    state, into = seeded(3), [0.0] * days
+    for path in range(30):
+        state = draw(returns, 5, days, int(WORD / 4.0), state, into)
+        equities = list(accumulate(into, lambda equity, change: equity * (1.0 + change), initial=1.0))
+        assert found.growth[path] == equities[-1]
+        assert found.drawdown[path] == metrics.max_drawdown(equities)
+        assert found.under_water[path] == metrics.days_under_water(equities)
+    assert len(set(found.under_water)) > 5
 
 
 def test_histories_vary_as_theory_says() -> None:
     returns = drawn(4, 400)
     of = metrics.moments(returns)
-    means = histories(returns, 2_000, 1.0)[2]
+    means = histories(returns, 2_000, 1.0).mean
     assert statistics.fmean(means) == pytest.approx(of.mean, abs=4 * of.deviation / math.sqrt(400 * 2_000))
     assert statistics.stdev(means) == pytest.approx(of.deviation / math.sqrt(400), rel=0.06)
 
@@ -177,5 +193,5 @@ def test_histories_vary_as_theory_says() -> None:
 def test_blocks_keep_what_follows_what() -> None:
     """Up and down in turn: days drawn one by one vary much, whole blocks hardly."""
     returns = [0.02, -0.02] * 100
-    single, blocks = (statistics.stdev(histories(returns, 500, block)[2]) for block in (1.0, 50.0))
+    single, blocks = (statistics.stdev(histories(returns, 500, block).mean) for block in (1.0, 50.0))
     assert blocks < single / 3

@@ -88,8 +88,8 @@ def test_backtest_tells_what_a_replay_tells(
 
 def test_every_statistic_says_what_it_rests_on(tmp_path: Path, candles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = document(monkeypatch, tmp_path, "backtest", str(candles), *RUN, "--venue", "kraken")
-    assert found["intervals"].keys() == set(STATISTICS)
-    for name in ("cagr_pct", "sharpe", "sortino", "calmar", "cvar95_pct"):
+    assert found["intervals"].keys() == {*STATISTICS, "max_drawdown_pct"}
+    for name in ("cagr_pct", "sharpe", "sortino", "calmar", "cvar95_pct", "max_drawdown_pct", "time_under_water_days"):
         of = found["intervals"][name]
         assert (of["n"], of["low"] < found[name] < of["high"]) == (50, True), name
     assert found["insufficient"] == ["profit_factor", "expectancy_r"]

@@ -479,7 +479,7 @@ def test_mistakes_are_named_before_a_candle_is_asked_for(inside: Inside, folder:
 
 def test_venue_that_is_not_there_is_an_error_without_a_file(folder: Path) -> None:
     done = bot(folder, "download", **SHORT_WAITS)
-    assert_fails(done, 1, "coinbase: ", "NetworkError")
+    assert_fails(done, 1, "coinbase: ", "NetworkError", "Is this machine online?")
     assert [path.name for path in (folder / "candles").iterdir()] == [".download.lock"]
 
 
