@@ -6,9 +6,8 @@ And `whatif` over seven years of their days: a second.
 
 From the files to the result, as a whole process: at most 2 s and 193 MB, an eighth of the time and a quarter of the
 memory that freqtrade was measured to take for a simpler task on such candles (16 s, 773 MB); `peer.py` runs both in
-turn. The kernel alone, with
-sizer, guards, ladder and lots: at least 20 million candles a second in compiled form (the research extra), 200,000 in
-plain Python. Both forms of the kernel run on the same candles, in this process.
+turn. The kernel alone, with sizer, guards, ladder and lots: at least 20 million candles a second in compiled form (the
+research extra), 200,000 in plain Python. Both forms of the kernel run on the same candles, in this process.
 """
 
 from __future__ import annotations
