@@ -46,7 +46,7 @@ def split_of(bench: Bench, holdout: float | int) -> tuple[int, int, int]:
     split = holdout if isinstance(holdout, int) else end - int((end - start) * holdout)
     split = split // MS_PER_DAY * MS_PER_DAY
     if min(split - start, end - split) < ENOUGH_DAYS * MS_PER_DAY:
-        days = [max(0, part // MS_PER_DAY) for part in (split - start, end - split)]
+        days = [max(0, min(part, end - start) // MS_PER_DAY) for part in (split - start, end - split)]
         raise ConfigError(
             f"--holdout leaves {days[0]} days to search on and {days[1]} to test on; each needs {ENOUGH_DAYS} at least"
         )

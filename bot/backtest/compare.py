@@ -13,7 +13,7 @@ from bot.backtest.bootstrap import Histories
 from bot.backtest.layout import Market, Terms
 from bot.backtest.market import Kit
 from bot.backtest.metrics import Estimate
-from bot.backtest.result import BLOCK_DAYS, ENOUGH_DAYS, Resample
+from bot.backtest.result import BLOCK_DAYS, ENOUGH_DAYS, Resample, coins_at_start
 
 HISTORIES = 1_000
 SEED = 1
@@ -97,18 +97,15 @@ def is_below_median(chosen: int, values: Sequence[float]) -> bool:
 
 
 def hold_equities(market: Market, terms: Terms, days: int) -> list[float]:
-    """Equity at the end of each day of equal parts of all coins, bought at the first ask and kept at the bid.
+    """Equity at the end of each day of equal parts of the coins there are, bought at the first ask, kept at the bid.
 
     ``days`` are those of the account that is compared; fees as a taker, that of the end on the last day.
     """
     width, a_day = market.steps + 1, at.MS_PER_DAY // market.bar_ms
     half = terms.half_spread / at.SPREAD_UNITS
     parts = []
-    for c in range(market.coins):
+    for c, first in coins_at_start(market).items():
         opens = market.opens[c * width : (c + 1) * width]
-        first = next((i for i, price in enumerate(opens) if price), None)
-        if first is None:
-            continue
         bought = int(opens[first]) * (1 + half) * (1 + terms.taker)
         closes, value = [1.0], 1.0
         for end in range(a_day, a_day * days + 1, a_day):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bot.backtest import layout as at
 from bot.backtest.layout import Book, Market, Terms
-from bot.backtest.result import matched_hold_days
+from bot.backtest.result import coins_at_start, matched_hold_days
 from bot.backtest.run import Fill, fills_of
 
 GUARDS = {at.DAILY_LOSS_GUARD: "daily_loss", at.DRAWDOWN_GUARD: "drawdown", at.STREAK_GUARD: "loss_streak"}
@@ -85,7 +85,7 @@ def held_of(market: Market, terms: Terms, exposure: float) -> Held:
     matched = [1.0, *matched_hold_days(market, exposure)]
     a_day = max(1, at.MS_PER_DAY // market.bar_ms)
     lasts = [min(first + a_day, market.steps) for first in range(0, market.steps, a_day)]
-    coins = [days for c in range(market.coins) if (days := _held_days(market, terms, c, lasts))]
+    coins = [_held_days(market, terms, c, lasts) for c in coins_at_start(market)]
     means = [sum(of_day) / len(of_day) for of_day in zip(*coins, strict=True)] if coins else [1.0] * len(lasts)
     return Held(
         at_ms=[market.start_ms, *(market.start_ms + last * market.bar_ms for last in lasts)],
@@ -95,7 +95,7 @@ def held_of(market: Market, terms: Terms, exposure: float) -> Held:
 
 
 def _held_days(market: Market, terms: Terms, c: int, lasts: Sequence[int]) -> list[float]:
-    """Growth factor of one coin at the end of each day; empty where it has no price at all."""
+    """Growth factor of one coin at the end of each day."""
     base, half = c * (market.steps + 1), terms.half_spread / at.SPREAD_UNITS
     bought, price, found, step = 0.0, 0, [], 0
     for last in lasts:
@@ -106,7 +106,7 @@ def _held_days(market: Market, terms: Terms, c: int, lasts: Sequence[int]) -> li
                 price = int(market.closes[base + step])
             step += 1
         found.append(price * (1 - half) * (1 - terms.taker) / bought if bought else 1.0)
-    return found if bought else []
+    return found
 
 
 def guards_reached(book: Book) -> dict[str, list[int]]:

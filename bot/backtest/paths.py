@@ -103,17 +103,18 @@ def walk_paths_at_once(
     place = np.zeros(paths, dtype=np.uint32)
     growth, peak = np.ones(paths), np.ones(paths)
     fell, first_end, tier_end = (np.zeros(paths, dtype=np.int64) for _ in range(3))
-    for trade in range(1, trades + 1):
-        state = _following_at_once(state)
-        drawn = _following_at_once(state)
-        begins = state < ends if trade > 1 else np.ones(paths, dtype=bool)
-        place = np.where(begins, drawn % np.uint32(n), (place + np.uint32(1)) % np.uint32(n))
-        state = np.where(begins, drawn, state)
-        growth *= factors[place]
-        np.maximum(peak, growth, out=peak)
-        fell[(fell == NEVER) & (growth <= peak * (1.0 - drawdown_limit))] = trade
-        _note_end(first_end, growth, 2.0, 0.5, trade)
-        _note_end(tier_end, equity * growth, next_tier, floor, trade)
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond all numbers is infinite, as without numpy
+        for trade in range(1, trades + 1):
+            state = _following_at_once(state)
+            drawn = _following_at_once(state)
+            begins = state < ends if trade > 1 else np.ones(paths, dtype=bool)
+            place = np.where(begins, drawn % np.uint32(n), (place + np.uint32(1)) % np.uint32(n))
+            state = np.where(begins, drawn, state)
+            growth *= factors[place]
+            np.maximum(peak, growth, out=peak)
+            fell[(fell == NEVER) & (growth <= peak * (1.0 - drawdown_limit))] = trade
+            _note_end(first_end, growth, 2.0, 0.5, trade)
+            _note_end(tier_end, equity * growth, next_tier, floor, trade)
     here = slice(first_path, first_path + paths)
     for event, found in ((DOUBLED, first_end), (HALVED, -first_end), (FELL, fell), (ROSE, tier_end), (SANK, -tier_end)):
         when[event][here] = np.maximum(found, NEVER)

@@ -93,10 +93,6 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
     equities = daily_equities(terms, book)
     nets = [int(money) / at.MONEY_UNITS for money in book.net[: int(total[at.CLOSED])]]
     results = [float(value) for value in book.result[: int(total[at.RESULTS])]]
-    names, refusals = refusal_names(), {}
-    for code in range(len(book.refused)):
-        if book.refused[code]:
-            refusals[names[code]] = int(book.refused[code])
     counted = {
         "daily_loss": int(total[at.LOSS_DAYS]),
         "drawdown": int(total[at.DRAWDOWNS]),
@@ -117,7 +113,7 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
         trades=int(total[at.CLOSED]),
         wins=int(total[at.WINS]),
         decisions=int(total[at.DECISIONS]),
-        refusals=refusals,
+        refusals=refusals_of(book),
         guards={name: count for name, count in counted.items() if count},
         tier_changes=[(int(r[0]), int(r[1]), int(r[2]), int(r[3]) / at.MONEY_UNITS) for r in changes],
         longest_idle_days=_longest_idle_days(market, book),
@@ -126,6 +122,12 @@ def result_of(market: Market, terms: Terms, book: Book, *, kit: Kit, resample: R
         matched_hold=matched_hold(market, float(rate[at.EXPOSURE_SUM] / rate[at.CYCLES])),
         statistics=statistics,
     )
+
+
+def refusals_of(book: Book) -> dict[str, int]:
+    """Name what was refused, and how often."""
+    names = refusal_names()
+    return {names[code]: int(count) for code, count in enumerate(book.refused) if count}
 
 
 def daily_equities(terms: Terms, book: Book) -> list[float]:
@@ -177,18 +179,27 @@ def statistics_of(
 
 
 def hold_return(market: Market, terms: Terms) -> float:
-    """Return of equal parts of all coins, bought at the first ask and sold at the last bid as a taker."""
+    """Return of equal parts of the coins there are, bought at the first ask and sold at the last bid as a taker."""
     width = market.steps + 1
     returns = []
-    for c in range(market.coins):
-        prices = market.opens[c * width : (c + 1) * width]
-        first = next((price for price in prices if price), 0)
-        last = next((market.closes[c * width + i] for i in range(market.steps - 1, -1, -1) if prices[i]), 0)
-        if first and last:
-            half = terms.half_spread / at.SPREAD_UNITS
-            bought = int(first) * (1 + half) * (1 + terms.taker)
-            returns.append(int(last) * (1 - half) * (1 - terms.taker) / bought - 1)
+    for c, first in coins_at_start(market).items():
+        at_first = c * width + first
+        last = next(i for i in range(market.steps - 1, first - 1, -1) if market.opens[c * width + i])
+        half = terms.half_spread / at.SPREAD_UNITS
+        bought = int(market.opens[at_first]) * (1 + half) * (1 + terms.taker)
+        returns.append(int(market.closes[c * width + last]) * (1 - half) * (1 - terms.taker) / bought - 1)
     return sum(returns) / len(returns) if returns else math.nan
+
+
+def coins_at_start(market: Market) -> dict[int, int]:
+    """Coins with a price within a day of the first of any, and its step: who buys and holds buys what there is."""
+    width, a_day = market.steps + 1, max(1, at.MS_PER_DAY // market.bar_ms)
+    found: dict[int, int] = {}
+    for c in range(market.coins):
+        first = next((i for i in range(market.steps) if market.opens[c * width + i]), None)
+        if first is not None:
+            found[c] = first
+    return {c: first for c, first in found.items() if first < min(found.values()) + a_day}
 
 
 def matched_hold(market: Market, exposure: float) -> float:

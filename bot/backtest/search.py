@@ -147,7 +147,9 @@ def _study(optuna: Any, path: Path | None, about: str) -> Iterator[Any]:
         journal = optuna.storages.journal
         storage = None if path is None else optuna.storages.JournalStorage(journal.JournalFileBackend(str(path)))
         study = optuna.create_study(study_name=STUDY, storage=storage, direction="maximize", load_if_exists=True)
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except OSError as e:
+        raise ConfigError(f"--study {path}: cannot be opened ({e.strerror or e})") from e
+    except (ValueError, KeyError, TypeError) as e:
         raise ConfigError(f"--study {path}: this is no study that can be continued ({e})") from e
     known = study.user_attrs.get(ABOUT)
     if known is None:

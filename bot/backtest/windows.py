@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.backtest import layout as at
 from bot.backtest import metrics
 from bot.backtest.layout import Book, Market, Terms
-from bot.backtest.result import hold_return, matched_hold
+from bot.backtest.result import hold_return, matched_hold, refusals_of
 
 MONTHS = 12
 EVERY_MONTHS = 4
@@ -36,6 +36,8 @@ class Window:
     """Return of holding all of it in equal parts of the coins, fees of both ends included."""
     matched_hold: float
     """The same with as much in coins as the bot on average, without costs."""
+    refusals: Mapping[str, int]
+    """By name: once a day, coin and reason."""
 
     @property
     def gain(self) -> float:
@@ -96,4 +98,5 @@ def window_of(market: Market, terms: Terms, book: Book) -> Window:
         first_entry_days=math.nan if bought == 0 else (bought - market.start_ms) / at.MS_PER_DAY,
         hold=hold_return(market, terms),
         matched_hold=matched_hold(market, exposure),
+        refusals=refusals_of(book),
     )

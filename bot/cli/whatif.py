@@ -18,7 +18,7 @@ from bot.cli.values import parse_equity
 from bot.domain.errors import ConfigError
 from bot.settings_schema import Settings, configured_accounts
 from bot.storage.candle_files import candles_folder, open_source, preferred_source
-from bot.storage.candle_reader import gap_summary
+from bot.storage.candle_reader import CandleSeries, gap_summary
 from bot.views.recorded import OwnAccount, own_account
 from bot.views.status import json_text
 from bot.views.whatif_text import WhatIf, render_whatif, whatif_document
@@ -26,7 +26,7 @@ from bot.views.whatif_text import WhatIf, render_whatif, whatif_document
 YEARS = 6
 LONG_YEAR_MS = 366 * 86_400_000
 COVERED_FRAC = 0.9
-"""Of the days of a window that some coin must have."""
+"""Of the days of a window that each coin must have, from its first one on."""
 
 
 @click.command()
@@ -63,7 +63,7 @@ def whatif(
     where = candles_folder(settings.state_dir) if folder is None else folder
     if folder is None and not where.is_dir():
         raise ConfigError(
-            f"there are no candles in {where}: `python bot.py download` fetches seven years of them in half a minute"
+            f"there are no candles in {where}: `python bot.py download` fetches seven years of them in seconds"
         )
     chosen = source if source is not None else preferred_source(where)
     data = open_source(where, chosen, settings.trade_only, timeframe=timeframe)
@@ -101,8 +101,8 @@ def whatif(
     for coin, why in data.missing.items():
         click.echo(f"{coin}: left out, {why}", err=True)
     for of in data.coins.values():
-        if of.gaps:
-            click.echo(f"{of.coin}: {gap_summary(of.gaps)}", err=True)
+        if of.gaps or data.ends_early(of):
+            click.echo(f"{of.coin}: {gap_summary(of.gaps)}{data.ends_early(of)}", err=True)
     if as_json:
         click.echo(json_text(whatif_document(asked)))
         return
@@ -127,14 +127,24 @@ def _usable(ready: Prepared, starts: Sequence[tuple[int, int]]) -> list[tuple[in
         click.echo("No start has a year of candles before it: the signals begin cold, and buy later.", err=True)
     elif len(warm) < len(starts):
         click.echo(f"{len(starts) - len(warm)} starts are left out: less than a year of candles lies before.", err=True)
-    covered = []
+    covered, lacking = [], set[str]()
     for from_ms, to_ms in warm or starts:
-        bars = (of.execution.count_within(from_ms, to_ms) * of.execution.length_ms for of in data.coins.values())
-        if max(bars) >= COVERED_FRAC * (to_ms - from_ms):
+        bare = {of.coin for of in data.coins.values() if not _covers(of.execution, from_ms, to_ms)}
+        begun = any(of.execution.times[0] < to_ms for of in data.coins.values())
+        if begun and not bare:
             covered.append((from_ms, to_ms))
+        lacking |= bare
     if len(covered) < len(warm or starts):
-        click.echo(f"{len(warm or starts) - len(covered)} starts are left out: candles are missing.", err=True)
+        left_out = f"{len(warm or starts) - len(covered)} starts are left out: candles are missing"
+        whose = f" of {', '.join(sorted(lacking))}" if lacking else ""
+        click.echo(f"{left_out}{whose}.", err=True)
     return covered
+
+
+def _covers(bars: CandleSeries, from_ms: int, to_ms: int) -> bool:
+    """Whether there are enough candles of a coin in a window, from the day on that it has any."""
+    begins = max(from_ms, bars.times[0])
+    return bars.count_within(from_ms, to_ms) * bars.length_ms >= COVERED_FRAC * (to_ms - begins)
 
 
 def _run(ready: Prepared, from_ms: int, to_ms: int) -> Window:

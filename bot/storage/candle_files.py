@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -102,19 +102,29 @@ class SourceData:
     """Coins that were asked for and cannot be replayed, and why."""
     ignored: tuple[str, ...]
     """CSV files in the folder whose names are not those of candle files."""
+    shortened: str = ""
+    """Where a longer range was asked for than there are candles: what is left of it."""
 
     def notes(self) -> list[str]:
         """One line per coin: files, bars in the range, gaps in the range; and what is missing."""
-        lines = []
+        lines = [self.shortened] if self.shortened else []
         for data in self.coins.values():
             gaps = [gap for gap in data.gaps if gap.from_ms < self.to_ms and gap.to_ms > self.from_ms]
             bars = data.execution.count_within(self.from_ms, self.to_ms)
-            lines.append(f"{data.coin}: {bars} bars of {self.timeframe} ({', '.join(data.files)}), {gap_summary(gaps)}")
+            lines.append(
+                f"{data.coin}: {bars} bars of {self.timeframe} ({', '.join(data.files)}), {gap_summary(gaps)}"
+                f"{self.ends_early(data)}"
+            )
         lines.extend(f"{coin}: not replayed, {why}" for coin, why in self.missing.items())
         if self.ignored:
             shown = ", ".join(self.ignored[:IGNORED_SHOWN]) + (" ..." if len(self.ignored) > IGNORED_SHOWN else "")
             lines.append(f"ignored: {shown}; candle files are named like binance_BTC-USDT_1h.csv.gz")
         return lines
+
+    def ends_early(self, data: CoinData) -> str:
+        """Say that a coin's candles end a day or more before the range does; '' where they do not."""
+        end = data.execution.times[-1] + data.execution.length_ms
+        return "" if self.to_ms - end < MS_PER_DAY else f"; none after {utc_text(end)}, which leaves its last price"
 
 
 class _Folder:
@@ -219,14 +229,37 @@ def open_source(
             missing[coin] = f"no {chosen} candle from {utc_text(from_ms)} to {utc_text(to_ms)} in {file.path.name}"
         else:
             data[coin] = _coin_data(found, coin, file)
+    first, last, shortened = _with_candles(data, chosen, from_ms, to_ms)
     return SourceData(
         source=source,
         timeframe=chosen,
-        from_ms=from_ms,
-        to_ms=to_ms,
+        from_ms=first,
+        to_ms=last,
         coins=data,
         missing=missing,
         ignored=found.ignored,
+        shortened=shortened,
+    )
+
+
+def _with_candles(data: Mapping[str, CoinData], timeframe: str, from_ms: int, to_ms: int) -> tuple[int, int, str]:
+    """Leave out the days before the first and after the last candle of any coin: they would count as days without gain.
+
+    Returns the range, and in words what is left of it where it is shorter by a day or more.
+    """
+    if not data:
+        return from_ms, to_ms, ""
+    series = [of.execution for of in data.values()]
+    first = min(one.times[bisect_left(one.times, from_ms)] for one in series)
+    last = max(one.times[bisect_left(one.times, to_ms) - 1] for one in series) + TIMEFRAME_MS[timeframe]
+    first = first if first - from_ms >= MS_PER_DAY else from_ms
+    last = last if to_ms - last >= MS_PER_DAY else to_ms
+    if (first, last) == (from_ms, to_ms):
+        return from_ms, to_ms, ""
+    return (
+        first,
+        last,
+        f"there are candles of {timeframe} from {utc_text(first)} to {utc_text(last)} only; no more is run",
     )
 
 

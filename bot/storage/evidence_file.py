@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,6 +92,16 @@ def _check(evidence: EvidenceFile) -> None:
     for i, hits in enumerate(evidence.regime):
         if max(hits.right, hits.rose) > hits.periods:
             raise ValueError(f"regime[{i}]: {hits.right} right and {hits.rose} rose of {hits.periods}")
+    _check_source(evidence)
+
+
+def _check_source(evidence: EvidenceFile) -> None:
+    """Raise ValueError where what it was found on cannot be."""
+    for i, (_, digest) in enumerate(evidence.files):
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"files[{i}].sha256: must be 64 hexadecimal digits, was {digest[:40]!r}")
+    if evidence.to_at > evidence.built_at:
+        raise ValueError(f"to_at {evidence.to_at.isoformat()}: must not lie after built_at")
     if not LEAST_YEAR <= evidence.from_at.year <= evidence.to_at.year <= MOST_YEAR:
         raise ValueError(f"from_at and to_at: must lie between {LEAST_YEAR} and {MOST_YEAR}, in this order")
 

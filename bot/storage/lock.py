@@ -43,7 +43,7 @@ class ModeLock:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor: int | None = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as e:
-            raise BotError(f"the lock {self.path} cannot be made ({e.strerror}); check STATE_DIR") from e
+            raise BotError(f"the lock {self.path} cannot be made ({e.strerror}); check that folder") from e
         try:
             self._take(self._descriptor)
             told = {"pid": os.getpid(), "since": now.astimezone(UTC).isoformat(), "command": command[: _MAX_TEXT // 8]}

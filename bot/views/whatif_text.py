@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from bot.domain.account import FeeSchedule
 from bot.views.text import money
 
 FEW = 5
+REFUSALS_SHOWN = 3
 LABEL_CELLS = 34
 CELLS = 14
 
@@ -100,6 +102,7 @@ def whatif_document(asked: WhatIf) -> dict[str, Any]:
         "orders": _spread(spread_of([float(w.orders) for w in windows])),
         "fees_usd": _spread(spread_of([w.fees_usd for w in windows])),
         "first_entry_days": _spread(spread_of(entered)) | {"never": len(windows) - len(entered)},
+        "refusals": _refusals(windows),
         "windows": [
             {
                 "from": _day(w.start_ms),
@@ -110,6 +113,7 @@ def whatif_document(asked: WhatIf) -> dict[str, Any]:
                 "first_entry_days": rounded(w.first_entry_days, 1),
                 "hold_all_pct": rounded(w.hold * 100, 2),
                 "hold_same_exposure_pct": rounded(w.matched_hold * 100, 2),
+                "refusals": dict(w.refusals),
             }
             for w in windows
         ],
@@ -143,6 +147,8 @@ def render_whatif(asked: WhatIf) -> Iterator[str]:
     yield f"First purchase  {_first(windows)}"
     fees_paid, orders = spread_of([w.fees_usd for w in windows]), spread_of([float(w.orders) for w in windows])
     yield f"Costs           {money(fees_paid.median)} of fees for {orders.median:.0f} orders in the median year"
+    told = [f"{count:,} x {name}" for name, count in list(_refusals(windows).items())[:REFUSALS_SHOWN]]
+    yield f"Refused         {', '.join(told) or 'nothing'}, from all starts together"
     yield ""
     if len(windows) < FEW:
         yield f"Insufficient: {len(windows)} starts say what happened, not how it varies."
@@ -154,6 +160,14 @@ def render_whatif(asked: WhatIf) -> Iterator[str]:
         f"The shipped settings were chosen on prices to {asked.chosen_to}, and the coins are those that survived: "
         "expect less. No promise."
     )
+
+
+def _refusals(windows: Sequence[Window]) -> dict[str, int]:
+    """What was refused from all starts together, the most frequent first."""
+    found = Counter[str]()
+    for window in windows:
+        found.update(window.refusals)
+    return dict(found.most_common())
 
 
 def _percents(values: Sequence[float]) -> str:

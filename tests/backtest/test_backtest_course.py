@@ -61,8 +61,8 @@ def test_holding_day_by_day_ends_as_the_whole(tmp_path: Path) -> None:
     assert found.at_ms == [START_MS, START_MS + 4 * BAR_MS, START_MS + 8 * BAR_MS, START_MS + 9 * BAR_MS]
     assert found.all_of_it[-1] == pytest.approx(1 + hold_return(of, terms), rel=1e-12)
     assert found.matched[-1] == pytest.approx(1 + matched_hold(of, 0.5), rel=1e-12)
-    # 100 -> 120 with 1 % at both ends, and a coin that has no price yet.
-    assert found.all_of_it[:2] == [1.0, pytest.approx((1.2 * 0.99 / 1.01 + 1.0) / 2)]
+    # 100 -> 120 with 1 % at both ends; the other coin has no price on the first day.
+    assert found.all_of_it[:2] == [1.0, pytest.approx(1.2 * 0.99 / 1.01)]
     assert found.matched[:2] == [1.0, pytest.approx(1.1)]
 
 

@@ -9,7 +9,9 @@ import pytest
 from backtest_cases import CASES
 
 from bot.backtest.bootstrap import Histories, resample
+from bot.backtest.compare import hold_equities
 from bot.backtest.compiled import compiled
+from bot.backtest.course import held_of
 from bot.backtest.layout import PRICE_UNITS, Market, Terms
 from bot.backtest.market import Kit, market_of
 from bot.backtest.paths import crossed
@@ -51,6 +53,9 @@ LATER = series(4, 10.0, 12.0, 15.0, 18.0, 20.0, 20.0)
 """No price on the first day; what it rises on its own first day nobody could have held from the day before."""
 
 
+SAME_DAY = series(3, 10.0, 12.0, 15.0, 18.0, 20.0, 20.0, 20.0)
+
+
 @pytest.fixture
 def terms(tmp_path: Path) -> Terms:
     case = CASES["allocation"]
@@ -72,9 +77,18 @@ def test_coin_that_comes_later_is_held_from_then_on() -> None:
 
 
 def test_holding_all_pays_both_fees(terms: Terms) -> None:
-    btc, sol = 90 * 0.99 / (100 * 1.01) - 1, 20 * 0.99 / (10 * 1.01) - 1
+    btc, eth = 90 * 0.99 / (100 * 1.01) - 1, 20 * 0.99 / (10 * 1.01) - 1
     assert hold_return(market(BTC=UP), terms) == pytest.approx(btc)
-    assert hold_return(market(BTC=UP, SOL=LATER), terms) == pytest.approx((btc + sol) / 2)
+    assert hold_return(market(BTC=UP, ETH=SAME_DAY), terms) == pytest.approx((btc + eth) / 2)
+
+
+def test_holding_all_buys_what_there_is_at_the_start(terms: Terms) -> None:
+    """As the receipt does: nobody keeps a third in cash for a coin that does not exist yet."""
+    assert hold_return(market(BTC=UP, SOL=LATER), terms) == hold_return(market(BTC=UP), terms)
+    assert hold_equities(market(BTC=UP, SOL=LATER), terms, 2) == hold_equities(market(BTC=UP), terms, 2)
+    both = held_of(market(BTC=UP, SOL=LATER), terms, 0.5)
+    assert both.all_of_it == held_of(market(BTC=UP), terms, 0.5).all_of_it
+    assert both.all_of_it[-1] - 1 == pytest.approx(hold_return(market(BTC=UP, SOL=LATER), terms))
 
 
 def test_histories_are_the_same_in_both_forms() -> None:

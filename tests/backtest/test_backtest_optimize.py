@@ -105,6 +105,9 @@ def test_study_of_something_else_is_refused(tmp_path: Path) -> None:
         searched(bench(), study_file=tmp_path / "text.log", trials=1)
     with pytest.raises(ConfigError, match="nowhere does not exist"):
         searched(bench(), study_file=tmp_path / "nowhere" / "study.log", trials=1)
+    (tmp_path / "folder.log").mkdir()
+    with pytest.raises(ConfigError, match=re.escape("folder.log: cannot be opened (Is a directory)")):
+        searched(bench(), study_file=tmp_path / "folder.log", trials=1)
 
 
 def test_settings_that_win_are_kept() -> None:
@@ -117,6 +120,8 @@ def test_settings_that_win_are_kept() -> None:
 def test_parts_are_long_enough_or_it_is_said() -> None:
     with pytest.raises(ConfigError, match="leaves 67 days to search on and 33 to test on; each needs 40"):
         searched(bench(days=100), holdout=0.33)
+    with pytest.raises(ConfigError, match="leaves 100 days to search on and 0 to test on; each needs 40"):
+        searched(bench(days=100), holdout=4_070_908_800_000)  # in 2099
     of = bench(days=100)
     from_ms = of.data.from_ms + 55 * 86_400_000 + 5_000
     dated = searched(of, holdout=from_ms, trials=4)

@@ -104,13 +104,37 @@ def test_starts_without_warm_up_or_candles_are_left_out_and_said(
     write_candles(tmp_path, "x_BTC-USD_1d.csv", days[:900] + days[1_150:])  # 2022-06-19 to 2023-02-23 are missing
     done = bot_inside(monkeypatch, tmp_path, "whatif", ".", "--json")
     assert "3 starts are left out: less than a year of candles lies before." in done.stderr
-    assert "3 starts are left out: candles are missing." in done.stderr
+    assert "3 starts are left out: candles are missing of BTC." in done.stderr
     assert "BTC: 1 gap, 250 " in done.stderr
     assert json.loads(done.stdout)["n"] == 2
     write_candles(tmp_path, "y_BTC-USD_1d.csv", days[-700:])
     cold = bot_inside(monkeypatch, tmp_path, "whatif", ".", "--source", "y")
     assert "No start has a year of candles before it" in cold.stderr
     assert "Insufficient: 3 starts say what happened, not how it varies." in cold.stdout
+
+
+def test_coin_whose_candles_end_early_is_told_and_its_starts_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_env(tmp_path)
+    for place, (coin, price) in enumerate(PRICES.items()):
+        hours = walk(seed=40 + place, first_ms=day_ms(FIRST), hours=DAYS * 24, price=price, drifts=DRIFTS)
+        kept = {"BTC": slice(0, 900), "ETH": slice(0, None), "SOL": slice(500, None)}[coin]
+        write_candles(tmp_path, f"x_{coin}-USD_1d.csv", days_of(hours)[kept])
+    done = bot_inside(monkeypatch, tmp_path, "whatif", ".", "--json")
+    assert "BTC: no gaps; none after 2022-06-19 00:00 UTC" in done.stderr
+    assert "3 starts are left out: candles are missing of BTC." in done.stderr
+    found = json.loads(done.stdout)
+    assert [window["from"] for window in found["windows"]] == ["2021-06-01", "2021-02-01"]  # SOL begins 2021-05-15
+
+
+def test_what_is_refused_is_told(monkeypatch: pytest.MonkeyPatch, home: Path, document: dict[str, Any]) -> None:
+    windows = document["windows"]
+    for name, count in document["refusals"].items():
+        assert count == sum(window["refusals"].get(name, 0) for window in windows), name
+    done = bot_inside(monkeypatch, home, "whatif", "--equity", "5")
+    assert "First purchase  none, from no start" in done.stdout
+    assert " x below_activation" in done.stdout
 
 
 def test_fees_of_the_settings_count_where_no_account_is_known(

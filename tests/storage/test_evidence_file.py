@@ -124,6 +124,8 @@ def edited(path: tuple[str | int, ...], value: object) -> dict[str, Any]:
         (("regime", 0, "right"), 101, "101 right and 50 rose of 100"),
         (("from_at",), "0001-01-01T00:00:00+14:00", "no evidence that this version can use"),
         (("to_at",), "2010-01-01T00:00:00+00:00", "from_at and to_at: must lie between"),
+        (("to_at",), "2099-01-01T00:00:00+00:00", "to_at 2099-01-01T00:00:00+00:00: must not lie after built_at"),
+        (("files", 0, "sha256"), "zz", "files[0].sha256: must be 64 hexadecimal digits, was 'zz'"),
     ],
 )
 def test_file_that_is_no_evidence_is_refused_by_field(

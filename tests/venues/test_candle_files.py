@@ -307,6 +307,28 @@ def test_gaps_outside_the_range_are_not_in_the_notes(tmp_path: Path) -> None:
     ]
 
 
+def test_days_before_the_first_and_after_the_last_candle_are_not_run(tmp_path: Path) -> None:
+    """A coarser file reaches further back: the range fits that, and the bars that are run begin later."""
+    write_range(tmp_path, "x_BTC-USD_1m.csv", 0, 1)
+    write_range(tmp_path, "x_BTC-USD_5m.csv", 3, 8)
+    found = open_source(tmp_path, "x", ["BTC"], timeframe=None, **days(0, 8))
+    assert (found.timeframe, found.from_ms, found.to_ms) == ("5m", T0 + 3 * MS_PER_DAY, T0 + 8 * MS_PER_DAY)
+    assert found.notes()[0] == (
+        "there are candles of 5m from 2024-01-04 00:00 UTC to 2024-01-09 00:00 UTC only; no more is run"
+    )
+    whole = open_source(tmp_path, "x", ["BTC"], timeframe="5m", **days(3, 8.5))
+    assert (whole.to_ms, whole.shortened) == (T0 + int(8.5 * MS_PER_DAY), "")  # less than a day
+
+
+def test_coin_whose_candles_end_before_the_others_is_named(tmp_path: Path) -> None:
+    write_range(tmp_path, "x_BTC-USD_1h.csv", 0, 4)
+    write_range(tmp_path, "x_SOL-USD_1h.csv", 1, 9)
+    assert open_source(tmp_path, "x", ["BTC", "SOL"]).notes() == [
+        "BTC: 96 bars of 1h (x_BTC-USD_1h.csv), no gaps; none after 2024-01-05 00:00 UTC, which leaves its last price",
+        "SOL: 192 bars of 1h (x_SOL-USD_1h.csv), no gaps",
+    ]
+
+
 # ---- daily candles
 
 
