@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bot.backtest.compare import Window, difference, hold_equities, is_below_median, stitched, windows_of
-from bot.backtest.metrics import max_drawdown, share_estimate
+from bot.backtest.metrics import share_estimate
 from bot.backtest.result import LOOKS, statistics_of
 from bot.backtest.search import Changes
 from bot.backtest.sweep import Job, Score, SweepData, scores_by, sharpe_or_zero
@@ -129,4 +129,4 @@ def _tested(window: Window, sets: Sequence[Changes], train: Sequence[Score], tes
 
 def _series(equities: Sequence[float], data: SweepData, looks: int) -> Stitched:
     statistics = statistics_of(equities, [], [], kit=data.kit, resample=resample_of(data), looks=looks)
-    return Stitched(equities=tuple(equities), drawdown=max_drawdown(equities), statistics=statistics)
+    return Stitched(equities=tuple(equities), statistics=statistics)

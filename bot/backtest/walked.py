@@ -30,8 +30,6 @@ class Stitched:
     """Test stretches one after the other."""
 
     equities: tuple[float, ...]
-    drawdown: float
-    """At the ends of days."""
     statistics: dict[str, Estimate]
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from bot.backtest.metrics import Estimate
 from bot.backtest.optimized import Compared, Optimization, Part
 from bot.backtest.result import LOOKS, rounded
 from bot.views.sweep_words import (
@@ -14,13 +15,13 @@ from bot.views.sweep_words import (
     change_words,
     changes_words,
     day_of,
+    drawdown_words,
     estimate_document,
     score_document,
     sharpe_words,
     sure_words,
     trades_words,
 )
-from bot.views.text import percent
 
 MODE = "OPTIMIZE"
 
@@ -124,6 +125,7 @@ _OF_HOLDING = ("days", "change_pct", "sharpe", "max_drawdown_pct")
 def _part_document(part: Part) -> dict[str, Any]:
     return score_document(part.score) | {
         "sharpe": estimate_document(part.statistics["sharpe"]),
+        "max_drawdown_pct": estimate_document(_drawdown(part), 100),
         "cagr_pct": estimate_document(part.statistics["cagr"], 100),
     }
 
@@ -135,8 +137,12 @@ def _compared_lines(of: Compared) -> Iterator[str]:
 
 
 def _part_words(part: Part) -> str:
-    score = part.score
     return (
-        f"{change_words(score.change)} in {score.days} days, {sharpe_words(part.statistics['sharpe'])}, worst drawdown "
-        f"{percent(score.drawdown * 100)}"
+        f"{change_words(part.score.change)} in {part.score.days} days, {sharpe_words(part.statistics['sharpe'])}, "
+        f"{drawdown_words(_drawdown(part))}"
     )
+
+
+def _drawdown(part: Part) -> Estimate:
+    """Deepest fall within the days too, with the range of what the ends of days say."""
+    return part.statistics["drawdown"]._replace(value=part.score.drawdown)

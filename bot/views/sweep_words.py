@@ -56,6 +56,14 @@ def sharpe_words(sharpe: Estimate) -> str:
     return f"Sharpe {sharpe.value:.2f} ({sharpe.low:.2f} to {sharpe.high:.2f})"
 
 
+def drawdown_words(drawdown: Estimate) -> str:
+    """The deepest fall with its range."""
+    text = f"worst drawdown {percent(drawdown.value * 100)}"
+    if math.isnan(drawdown.low):
+        return text
+    return f"{text} ({drawdown.low * 100:.1f} to {drawdown.high * 100:.1f})"
+
+
 def trades_words(trades: int) -> str:
     """How many trades, and that they are few where they are."""
     few = f", insufficient below {ENOUGH_TRADES}" if trades < ENOUGH_TRADES else ""

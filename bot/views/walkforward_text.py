@@ -16,12 +16,12 @@ from bot.views.sweep_words import (
     change_words,
     changes_words,
     day_of,
+    drawdown_words,
     estimate_document,
     score_document,
     sharpe_words,
     sure_words,
 )
-from bot.views.text import percent
 
 MODE = "WALKFORWARD"
 
@@ -131,7 +131,7 @@ def _series_words(series: Stitched) -> str:
     days = len(series.equities) - 1
     return (
         f"{change_words(series.equities[-1] / series.equities[0] - 1)} in {days} days, "
-        f"{sharpe_words(series.statistics['sharpe'])}, worst drawdown {percent(series.drawdown * 100)}"
+        f"{sharpe_words(series.statistics['sharpe'])}, {drawdown_words(series.statistics['drawdown'])}"
     )
 
 
@@ -154,7 +154,7 @@ def _stitched_document(series: Stitched) -> dict[str, Any]:
     return {
         "days": len(series.equities) - 1,
         "change_pct": rounded((series.equities[-1] / series.equities[0] - 1) * 100),
-        "max_drawdown_pct": rounded(series.drawdown * 100),
+        "max_drawdown_pct": estimate_document(of["drawdown"], 100),
         "sharpe": estimate_document(of["sharpe"]),
         "cagr_pct": estimate_document(of["cagr"], 100),
         "psr": rounded(of["psr"].value),
