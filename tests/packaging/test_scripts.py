@@ -169,7 +169,8 @@ def test_run_second_time_installs_nothing_and_says_nothing(clone: Clone) -> None
 def test_test_runs_pytest_in_the_clone_after_installing_both_locks(clone: Clone) -> None:
     code, out, err = clone.call("test", "-k", "a or b")
     assert code == 0, err
-    assert out == f"pytest in {clone.root}: --numprocesses auto -k a or b\n"
+    workers = len(os.sched_getaffinity(0)) + 1
+    assert out == f"pytest in {clone.root}: --numprocesses {workers} -k a or b\n"
     assert clone.take_calls() == ["venv", "pip requirements.txt", "pip tests/requirements.txt"]
 
 
