@@ -43,7 +43,8 @@ class ModeLock:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor: int | None = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as e:
-            raise BotError(f"the lock {self.path} cannot be made ({e.strerror}); check that folder") from e
+            where = "STATE_DIR" if name == LOCK_NAME else "that folder"
+            raise BotError(f"the lock {self.path} cannot be made ({e.strerror}); check {where}") from e
         try:
             self._take(self._descriptor)
             told = {"pid": os.getpid(), "since": now.astimezone(UTC).isoformat(), "command": command[: _MAX_TEXT // 8]}

@@ -129,5 +129,7 @@ def test_long_command_text_stays_readable(tmp_path: Path) -> None:
 
 def test_lock_where_no_folder_can_be_made_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(BotError, match="check that folder"):
+    with pytest.raises(BotError, match="check STATE_DIR"):
         ModeLock(tmp_path / "file", now=T0, command="bot")
+    with pytest.raises(BotError, match="check that folder"):
+        ModeLock(tmp_path / "file", now=T0, command="download", name=".download.lock")
