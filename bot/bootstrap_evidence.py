@@ -51,6 +51,11 @@ def build_evidence(
     data = open_source(folder, source, plain.trade_only, timeframe=TIMEFRAME)
     last_ms = _day_ms(choice.LAST_DAY) + MS_PER_DAY
     ends = max(of.daily.times[-1] for of in data.coins.values()) + MS_PER_DAY
+    if _moment(ends) > now:
+        raise ConfigError(
+            f"{source} candles in {folder} end with that of {_moment(ends - MS_PER_DAY):%Y-%m-%d}, which has "
+            "not closed: take it out of the files, it is no evidence"
+        )
     begins = max(min(of.daily.times[0] for of in data.coins.values()) + WARM_UP_DAYS * MS_PER_DAY, _first_ms())
     expectations, tried = [], []
     by_rule = begins == _first_ms() and ends >= last_ms

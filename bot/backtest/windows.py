@@ -14,7 +14,7 @@ from bot.backtest.result import hold_return, matched_hold, refusals_of
 
 MONTHS = 12
 EVERY_MONTHS = 4
-WARM_UP_MS = 365 * 86_400_000
+WARM_UP_MS = 365 * at.MS_PER_DAY
 """Before a window: the signals look back for a year."""
 
 

@@ -130,14 +130,12 @@ def _usable(ready: Prepared, starts: Sequence[tuple[int, int]]) -> list[tuple[in
     covered, lacking = [], set[str]()
     for from_ms, to_ms in warm or starts:
         bare = {of.coin for of in data.coins.values() if not _covers(of.execution, from_ms, to_ms)}
-        begun = any(of.execution.times[0] < to_ms for of in data.coins.values())
-        if begun and not bare:
+        if not bare:
             covered.append((from_ms, to_ms))
         lacking |= bare
-    if len(covered) < len(warm or starts):
-        left_out = f"{len(warm or starts) - len(covered)} starts are left out: candles are missing"
-        whose = f" of {', '.join(sorted(lacking))}" if lacking else ""
-        click.echo(f"{left_out}{whose}.", err=True)
+    if lacking:
+        left_out = f"{len(warm or starts) - len(covered)} starts are left out"
+        click.echo(f"{left_out}: candles are missing of {', '.join(sorted(lacking))}.", err=True)
     return covered
 
 

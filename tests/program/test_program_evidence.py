@@ -89,3 +89,14 @@ def test_what_is_wrong_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert_fails(bot_inside(monkeypatch, tmp_path, "evidence", ".", "--into", "gone"), 78, "gone: no such folder")
     (tmp_path / "evidence.json").write_text("{}")
     assert_fails(bot_inside(monkeypatch, tmp_path, "evidence"), 78, "evidence.json", "schema_version")
+
+
+def test_candle_that_has_not_closed_is_no_evidence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is refused before anything is computed: a file of such candles could not be read again."""
+    write_env(tmp_path, "TRADE_ONLY=BTC")
+    hours = walk(seed=60, first_ms=day_ms("2098-01-01"), hours=600 * 24, price=20_000.0, drifts=DRIFTS)
+    write_candles(tmp_path, "x_BTC-USD_1d.csv", days_of(hours))
+    done = bot_inside(monkeypatch, tmp_path, "evidence", ".")
+    assert_fails(done, 78, "x candles in . end with that of 2099-08-23, which has not closed: take it out")
+    assert "trend alone" not in done.stderr
+    assert not (tmp_path / "evidence.json").exists()
